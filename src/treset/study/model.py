@@ -39,6 +39,8 @@ class Population:
     name: str
     parent: str | None
     conditions: tuple[Condition, ...]
+    #: Siblings whose cells do not belong to this population (Tconv: CD4 T without Treg).
+    without: tuple[str, ...] = ()
     ontology: str | None = None
     source: str | None = None
 
@@ -187,6 +189,37 @@ class Monitors:
     treg: TregMonitor | None = None
     bcell: BcellMonitor | None = None
     discovery: DiscoveryMonitor | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """What ``config.yaml`` holds, before the files it names are read; the one place of its defaults."""
+
+    #: Name of the results folder.
+    name: str
+    modality: Modality
+    #: The sample sheet.
+    samples: str
+    #: Heading of the report; "": the name.
+    title: str = ""
+    panel: str | None = None
+    #: A file, or "default" for the tree that comes with treset.
+    populations: str = "default"
+    signatures: str = "default"
+    #: The folder in which the study's own results folder is made.
+    results: str = "results"
+    #: Visit label of the baseline; "": no monitor of the study compares with a baseline.
+    baseline: str = ""
+    seed: int = 0
+    backend: Literal["auto", "gpu", "cpu"] = "auto"
+    blinded: bool = False
+    #: Marker of the panel -> other names of it in the files.
+    aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    quality: Quality = field(default_factory=Quality)
+    normalise: Normalise = field(default_factory=Normalise)
+    cohort: Cohort = field(default_factory=Cohort)
+    monitors: Monitors = field(default_factory=Monitors)
+    simulate: dict | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,149 @@
+"""The CPU backend: FAISS, igraph and umap-learn; scanpy for scrublet.
+
+Heavy imports (umap-learn compiles for 10 to 20 s, scanpy for 7 s) stay inside the methods that need them, so that the light jobs, which
+only look up neighbours, start in a second.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+
+import numpy as np
+from scipy import sparse
+
+from treset.compute.interface import Choice, PcaResult
+
+#: Above this many reference rows an inverted index replaces the exact search.
+_EXACT_ROWS = 120_000
+
+
+class CpuBackend:
+    """See :class:`~treset.compute.interface.Backend`."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+
+    def pca(self, x: np.ndarray | sparse.csr_matrix, n_components: int, seed: int) -> PcaResult:
+        """Exact PCA: by the covariance matrix when there are few columns, by ARPACK otherwise."""
+        n, p = x.shape
+        k = min(n_components, p, n - 1)
+        mean = np.asarray(x.mean(axis=0), dtype=np.float64).ravel()
+        gram = x.T @ x
+        covariance = (gram.toarray() if sparse.issparse(gram) else np.asarray(gram)).astype(np.float64)
+        covariance = covariance / (n - 1) - np.outer(mean, mean) * (n / (n - 1))
+        values, vectors = _top_eigen(covariance, k, seed)
+        components = vectors.T * np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(k)])[:, None]
+        scores = np.asarray(x @ components.T) - mean @ components.T
+        return PcaResult(scores.astype(np.float32), components, mean, values / np.trace(covariance))
+
+    def knn(self, reference: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Exact up to 120,000 reference rows, then an inverted index (FAISS IVF, 32 probes)."""
+        import faiss
+
+        reference, queries = _rows(reference), _rows(queries)
+        n, p = reference.shape
+        if n <= _EXACT_ROWS:
+            index = faiss.IndexFlatL2(p)
+        else:
+            index = faiss.IndexIVFFlat(faiss.IndexFlatL2(p), p, int(4 * np.sqrt(n)))
+            index.nprobe = 32
+            index.train(reference)
+        index.add(reference)
+        squared, indices = index.search(queries, min(k, n))
+        return indices, np.sqrt(np.maximum(squared, 0.0))
+
+    def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:
+        """Fuzzy simplicial set (McInnes 2018, arXiv:1802.03426) on exact neighbours."""
+        from umap.umap_ import fuzzy_simplicial_set
+
+        indices, distances = self.knn(x, x, k)
+        graph, _, _ = fuzzy_simplicial_set(
+            x,
+            n_neighbors=indices.shape[1],
+            random_state=np.random.RandomState(seed),  # noqa: NPY002 (umap-learn's interface)
+            metric="euclidean",
+            knn_indices=indices.astype(np.int32),
+            knn_dists=distances,
+        )
+        return graph.tocsr()
+
+    def leiden(self, graph: sparse.csr_matrix, resolution: float, seed: int) -> np.ndarray:
+        """igraph's Leiden (Traag 2019, doi:10.1038/s41598-019-41695-z) on the upper triangle, two iterations."""
+        import igraph
+
+        upper = sparse.triu(graph, 1).tocoo()
+        edges = np.column_stack([upper.row, upper.col])
+        network = igraph.Graph(n=graph.shape[0], edges=edges, edge_attrs={"weight": upper.data})
+        igraph.set_random_number_generator(random.Random(seed))
+        try:
+            parts = network.community_leiden(
+                objective_function="modularity", weights="weight", resolution=resolution, n_iterations=2
+            )
+        finally:
+            igraph.set_random_number_generator(random)
+        return by_size(np.asarray(parts.membership))
+
+    def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
+        """umap-learn on the given graph, started from two principal components; serial, hence the same for a seed."""
+        from umap.umap_ import find_ab_params, simplicial_set_embedding
+
+        start = self.pca(x, 2, seed).scores
+        if start.shape[1] < 2:
+            start = np.column_stack([start, np.zeros(len(start), np.float32)])
+        start = 10.0 * start / max(float(np.abs(start).max()), 1e-12)
+        noise = np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
+        a, b = find_ab_params(1.0, min_dist)
+        layout, _ = simplicial_set_embedding(
+            x, graph.tocoo(), 2, 1.0, a, b, 1.0, 5, epochs, (start + noise).astype(np.float32),
+            np.random.RandomState(seed), "euclidean", {}, False, {}, False, parallel=False, verbose=False,  # noqa: NPY002
+        )  # fmt: skip
+        return np.asarray(layout, dtype=np.float32)
+
+    def scrublet(self, counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, float | None]:
+        """Scrublet (Wolock 2019, doi:10.1016/j.cels.2018.11.005) as in scanpy, with exact neighbours."""
+        import anndata
+        import scanpy
+
+        cells = anndata.AnnData(counts.copy())
+        with warnings.catch_warnings():
+            # scanpy warns where no threshold is found; the caller is told by None
+            warnings.simplefilter("ignore")
+            scanpy.pp.scrublet(
+                cells,
+                random_state=seed,
+                n_prin_comps=int(min(30, min(counts.shape) - 1)),
+                use_approx_neighbors=counts.shape[0] > 30_000,
+                verbose=False,
+            )
+        threshold = cells.uns["scrublet"].get("threshold")
+        scores = cells.obs["doublet_score"].to_numpy(dtype=np.float64)
+        return scores, None if threshold is None else float(threshold)
+
+
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """Renumber labels by falling size (ties by the old number): (n,) int32."""
+    names, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[np.lexsort((names, -counts))] = np.arange(len(names), dtype=np.int32)
+    return rank[inverse]
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def _top_eigen(covariance: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``k`` largest eigenvalues and their vectors (columns), falling."""
+    p = len(covariance)
+    if p <= 500 or k > p // 3:
+        from scipy.linalg import eigh
+
+        values, vectors = eigh(covariance, subset_by_index=(p - k, p - 1))
+    else:
+        from scipy.sparse.linalg import eigsh
+
+        start = np.random.default_rng(seed).normal(size=p)
+        values, vectors = eigsh(covariance, k=k, v0=start)
+    order = np.argsort(values)[::-1]
+    return np.maximum(values[order], 0.0), vectors[:, order]

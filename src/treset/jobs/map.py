@@ -1,0 +1,174 @@
+"""Every cell of one sample gets its cluster, population and place; the sample gets its rows of the waist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from treset.compute import open_backend
+from treset.io.files import atomic
+from treset.io.h5ad import read_h5ad, write_h5ad
+from treset.phenotype import gates, signatures
+from treset.phenotype.map import place, smooth
+from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
+from treset.phenotype.represent import Representation
+from treset.phenotype.tree import ROOT, Node, resolve, rule_markers
+from treset.study.model import Population, Signature
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """What map does, the same for every sample of a study."""
+
+    modality: str
+    populations: tuple[Population, ...]
+    signatures: tuple[Signature, ...]
+    #: Neighbours that vote, and those that smooth RNA.
+    map_neighbors: int
+    neighbors: int
+    backend: Literal["auto", "gpu", "cpu"]
+    seed: int
+
+
+def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: Path, profile_out: Path) -> None:
+    """Map one sample onto the cohort and measure it.
+
+    Parameters
+    ----------
+    prepared
+        The sample's prepared cells.
+    folder
+        The cohort's results.
+    settings
+        The study's.
+    cells_out, profile_out
+        Written: ``cells.h5ad`` and ``profile.parquet``.
+    """
+    sketch = read_h5ad(folder / "sketch.h5ad")
+    cells = read_h5ad(prepared)
+    names = pd.read_csv(folder / "clusters.tsv", sep="\t", keep_default_na=False)
+    thresholds = pd.read_csv(
+        folder / "thresholds.tsv", sep="\t", keep_default_na=False, na_values={"threshold": [""]}, dtype={"batch": str}
+    )
+    nodes = resolve(settings.populations, sketch.var_names)
+    kept = np.flatnonzero(cells.obs["keep"].to_numpy())
+    inside = cells[kept, sketch.var_names]
+
+    clusters = sketch.obs["cluster"].cat
+    space = _representation(sketch)
+    where = place(
+        open_backend(settings.backend), sketch.obsm["X_pca"], clusters.codes.to_numpy(), sketch.obsm["X_umap"],
+        space.transform(inside[:, list(space.variables)].X), max(settings.map_neighbors, settings.neighbors if settings.modality == "rna" else 0),
+        float(sketch.uns["reach"]), votes=settings.map_neighbors,
+    )  # fmt: skip
+    cluster = np.append(clusters.categories.to_numpy(dtype=object), "")[where.cluster]
+
+    batch = inside.obs["batch"].to_numpy(dtype=str)
+    gated, values = _read(inside, sketch, nodes, thresholds, where.neighbors, settings)
+    masks = gates.apply_gates(gated, batch, nodes, thresholds)
+    population, reason = gates.deepest(masks, nodes)
+
+    sample = str(cells.obs["sample"].iloc[0])
+    table = pd.concat(
+        [
+            sample_rows(sample, "gate", gate_groups(masks, nodes), values, len(kept)),
+            sample_rows(sample, "cluster", cluster_groups(cluster, names, nodes), values, len(kept)),
+        ],
+        ignore_index=True,
+    )
+    far = int((where.cluster < 0).sum())
+    print(
+        f"{sample}: {len(kept)} of {cells.n_obs} cells kept, {far} unlike the sketch, {int((population == 'unassigned').sum())} in no population"
+    )
+    with atomic(profile_out) as path:
+        table[ROW_COLUMNS].to_parquet(path, index=False)
+
+    named = dict(zip(names["cluster"], names["population"], strict=True))
+    _label(cells, kept, "cluster", cluster, "")
+    _label(cells, kept, "cluster_population", np.array([named.get(c, "unassigned") for c in cluster], dtype=object), "")
+    _label(cells, kept, "population", population, "")
+    _label(
+        cells,
+        kept,
+        "population_reason",
+        np.where(where.cluster < 0, "unlike the sketch; " + reason.astype(object), reason),
+        "dropped by quality",
+    )
+    confidence = np.full(cells.n_obs, np.nan, dtype=np.float32)
+    confidence[kept] = where.confidence
+    cells.obs["cluster_confidence"] = confidence
+    umap = np.full((cells.n_obs, 2), np.nan, dtype=np.float32)
+    umap[kept] = where.umap
+    cells.obsm["X_umap"] = umap
+    cells.uns["treset"] = sketch.uns["treset"]
+    write_h5ad(cells, cells_out)
+
+
+def _read(
+    inside: AnnData,
+    sketch: AnnData,
+    nodes: list[Node],
+    thresholds: pd.DataFrame,
+    neighbors: np.ndarray,
+    settings: MapSettings,
+) -> tuple[dict[str, np.ndarray], Values]:
+    """The columns that the gates read, and the values that are measured."""
+    if settings.modality == "rna":
+        return _read_rna(inside, sketch, nodes, neighbors, settings)
+    columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
+    batch = inside.obs["batch"].to_numpy(dtype=str)
+    positive = {}
+    for marker in columns:
+        mine = thresholds[(thresholds["population_parent"] == ROOT) & (thresholds["marker"] == marker)]
+        limits = dict(zip(mine["batch"], mine["threshold"], strict=True))
+        limit = np.array([limits.get(b, limits.get("", np.nan)) for b in batch])
+        if np.isfinite(limit).all():
+            positive[marker] = columns[marker] >= limit
+    scores = {s.name: signatures.score_markers(s, columns) for s in settings.signatures}
+    return columns, Values(columns, positive, {name: score for name, score in scores.items() if score is not None})
+
+
+def _read_rna(
+    inside: AnnData, sketch: AnnData, nodes: list[Node], neighbors: np.ndarray, settings: MapSettings
+) -> tuple[dict[str, np.ndarray], Values]:
+    markers = rule_markers(nodes)
+    own = inside[:, markers].X
+    own = own.toarray() if sparse.issparse(own) else np.asarray(own)
+    around = sketch[:, markers].X
+    around = around.toarray() if sparse.issparse(around) else np.asarray(around)
+    gated = dict(zip(markers, smooth(around, neighbors[:, : settings.neighbors - 1], own).T, strict=True))
+    wanted = {gene for s in settings.signatures for gene in (*s.genes, *s.genes_down)} | set(markers)
+    genes = [gene for gene in sketch.var_names if gene in wanted]
+    shown = inside[:, genes].X
+    shown = shown.toarray() if sparse.issparse(shown) else np.asarray(shown)
+    columns = {gene: shown[:, i] for i, gene in enumerate(genes)}
+    scores = {}
+    for signature in settings.signatures:
+        weights = signatures.gene_weights(
+            signature, list(sketch.var_names), sketch.var["mean"].to_numpy(), settings.seed
+        )
+        if weights is not None:
+            scores[signature.name] = signatures.score_genes(inside.X, weights)
+    return gated, Values(columns, {gene: column > 0 for gene, column in columns.items()}, scores, location="mean")
+
+
+def _representation(sketch: AnnData) -> Representation:
+    used = sketch.var["embedded"].to_numpy()
+    variables = tuple(sketch.var_names[used])
+    if "PCs" not in sketch.varm:
+        return Representation(variables, None, None)
+    return Representation(variables, sketch.var["pca_mean"].to_numpy()[used], np.asarray(sketch.varm["PCs"])[used].T)
+
+
+def _label(cells: AnnData, kept: np.ndarray, column: str, labels: np.ndarray, dropped: str) -> None:
+    full = np.full(cells.n_obs, dropped, dtype=object)
+    full[kept] = labels
+    cells.obs[column] = pd.Categorical(full)

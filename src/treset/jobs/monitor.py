@@ -1,0 +1,29 @@
+"""One monitor on the waist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from treset.io.table import read_profiles
+from treset.monitor import run_monitor
+from treset.monitor.common import write
+from treset.study.model import Study
+
+
+def monitor(name: str, profiles: Path, study: Study, folder: Path) -> None:
+    """Run one monitor and write ``effects.tsv``, ``patients.tsv`` and ``summary.json``.
+
+    Parameters
+    ----------
+    name
+        ``treg``, ``bcell`` or ``discovery``.
+    profiles
+        Any table of the waist's form.
+    study
+        Gives the sheet, the settings and the baseline.
+    folder
+        Written.
+    """
+    result = run_monitor(name, read_profiles(profiles), study.samples, study.monitors, study.baseline)
+    print(f"{name}: {result.summary['verdict']}: {result.summary['reason']}")
+    write(result, folder)

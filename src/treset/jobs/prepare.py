@@ -1,0 +1,78 @@
+"""Ingest, quality and normalisation of one sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from treset.io import check_values, read_sample
+from treset.io.h5ad import write_h5ad
+from treset.io.panel import apply_panel
+from treset.io.table import write_tsv
+from treset.phenotype.sketch import sample_seed
+from treset.study.model import Modality, Normalise, Quality
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """What prepare does, the same for every sample of a study."""
+
+    modality: Modality
+    #: Rows (channel, marker, role, cofactor) of the panel; empty for RNA.
+    panel: tuple[dict, ...]
+    aliases: dict[str, tuple[str, ...]]
+    quality: Quality
+    normalise: Normalise
+    seed: int
+
+
+def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cells: Path, quality: Path) -> None:
+    """Read one sample's file, flag its cells, transform its values.
+
+    Parameters
+    ----------
+    sample, batch
+        As in the sheet.
+    file
+        FCS, 10x, h5ad or table.
+    settings
+        The study's.
+    cells, quality
+        Written: the AnnData of all events and the table of kept and dropped counts.
+    """
+    data = read_sample(file, settings.modality)
+    seed = sample_seed(settings.seed, sample)
+    if settings.modality == "rna":
+        from treset.normalise import rna as normalise
+        from treset.quality import rna as filters
+
+        check_values(data, sample)
+        table = filters.flag(data, settings.quality.rna, _scrublet(), seed)
+        done = normalise.transform(data, settings.normalise.target_sum)
+    else:
+        from treset.normalise import cytometry as normalise
+        from treset.quality import cytometry as filters
+
+        panel = pd.DataFrame(list(settings.panel), columns=["channel", "marker", "role", "cofactor"])
+        data = apply_panel(data, panel, settings.aliases, sample)
+        check_values(data, sample)
+        table = filters.flag(data, settings.quality.cytometry)
+        cofactor = settings.normalise.cofactor or normalise.default_cofactor(settings.modality)
+        done = normalise.transform(data, cofactor)
+    done.obs["sample"] = pd.Categorical([sample] * done.n_obs)
+    done.obs["batch"] = pd.Categorical([batch] * done.n_obs)
+    done.obs_names = [f"{sample}:{i}" for i in range(done.n_obs)]
+    table.insert(0, "sample", sample)
+    for note in data.uns.get("treset_io", {}).get("notes", []):
+        print(f"{sample}: {note}")
+    write_tsv(table, quality)
+    write_h5ad(done, cells)
+
+
+def _scrublet():  # noqa: ANN202 (a bound method)
+    """The doublet finder; small samples do not repay a GPU's start, so it is the CPU's."""
+    from treset.compute import open_backend
+
+    return open_backend("cpu").scrublet

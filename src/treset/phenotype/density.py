@@ -1,0 +1,171 @@
+"""Where to cut one marker: valleys of its density, tails where there is no valley."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+Method = Literal["valley", "tail", "parent", "none"]
+
+_BINS = 512
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A threshold on one marker.
+
+    Attributes
+    ----------
+    value
+        In the units of the values.
+    method
+        ``valley``: lowest density between two modes; ``tail``: a distance from the only mode; ``parent``: taken from
+        the population above, because here there is one mode; ``none``: too few cells or no spread.
+    separation
+        Depth of the valley: density of the lower of the two modes over the density at the valley; 1 without a valley.
+    """
+
+    value: float
+    method: Method
+    separation: float
+
+
+@dataclass(frozen=True)
+class _Density:
+    grid: np.ndarray
+    counts: np.ndarray  # expected cells per bin
+    width: float
+    smoothing: float  # standard deviation of the kernel, in bins
+
+
+def density(values: np.ndarray) -> _Density:
+    """Gaussian kernel estimate on 512 bins; the bandwidth is 0.6 of Silverman's, as there may be several modes."""
+    low, high = np.quantile(values, [0.001, 0.999])
+    margin = max(0.05 * (high - low), 1e-6)
+    edges = np.linspace(low - margin, high + margin, _BINS + 1)
+    counts = np.histogram(values, edges)[0].astype(float)
+    q1, q3 = np.quantile(values, [0.25, 0.75])
+    spread = min(x for x in (values.std(), (q3 - q1) / 1.349, np.inf) if x > 0) if values.std() > 0 else 0.0
+    bandwidth = max(0.6 * 0.9 * spread * len(values) ** -0.2, 0.05 * values.std(), 1e-9)
+    width = edges[1] - edges[0]
+    smoothing = bandwidth / width
+    smooth = gaussian_filter1d(counts, smoothing, mode="constant")
+    return _Density((edges[:-1] + edges[1:]) / 2, smooth, width, smoothing)
+
+
+@dataclass(frozen=True)
+class Valley:
+    """A valley between two modes, with the share of cells on its smaller side."""
+
+    value: float
+    depth: float
+    minor_share: float
+    left_mode: float
+    right_mode: float
+
+
+def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.0) -> list[Valley]:
+    """Valleys that noise does not explain, from left to right.
+
+    Parameters
+    ----------
+    values
+        (n,) transformed values.
+    floor
+        Valleys below this are within the noise of zero and not taken.
+    min_distance
+        Smallest distance between two modes.
+    z
+        Standard errors by which both modes must rise above the valley (Poisson counts within the kernel).
+    """
+    estimate = density(values)
+    counts = estimate.counts
+    peaks = find_peaks(np.concatenate([[0.0], counts, [0.0]]))[0] - 1
+    # cells that a kernel's width gathers: the unit in which counting noise is Poisson
+    window = max(2.0 * np.sqrt(np.pi) * estimate.smoothing, 1.0)
+    found: list[Valley] = []
+    kept = list(peaks)
+    # merge from the shallowest valley up until every remaining one is significant
+    while len(kept) > 1:
+        lows = [a + int(np.argmin(counts[a : b + 1])) for a, b in zip(kept, kept[1:], strict=False)]
+        scores = []
+        for (a, b), low in zip(zip(kept, kept[1:], strict=False), lows, strict=True):
+            top, bottom = min(counts[a], counts[b]) * window, counts[low] * window
+            far = estimate.grid[b] - estimate.grid[a] >= min_distance
+            scores.append((top - bottom) / np.sqrt(top + bottom + 1.0) if far else -1.0)
+        worst = int(np.argmin(scores))
+        if scores[worst] >= z:
+            break
+        a, b = kept[worst], kept[worst + 1]
+        kept.remove(a if counts[a] < counts[b] else b)
+    for a, b in zip(kept, kept[1:], strict=False):
+        low = a + int(np.argmin(counts[a : b + 1]))
+        at = float(estimate.grid[low])
+        if at < floor:
+            continue
+        share = float(np.mean(values > at))
+        depth = min(counts[a], counts[b]) / max(counts[low], 0.5 / window)
+        found.append(Valley(at, depth, min(share, 1 - share), float(estimate.grid[a]), float(estimate.grid[b])))
+    return found
+
+
+def main_mode(values: np.ndarray) -> tuple[float, float, float]:
+    """The highest mode and the spread (as a standard deviation) of the cells on its left and on its right."""
+    estimate = density(values)
+    mode = float(estimate.grid[int(np.argmax(estimate.counts))])
+    left, right = mode - values[values <= mode], values[values >= mode] - mode
+    # the 68 % point of a half-normal is its standard deviation, and a far minority does not move it much
+    scale = [float(np.quantile(side, 0.683)) if len(side) else 0.0 for side in (left, right)]
+    return mode, scale[0], scale[1]
+
+
+def cut(
+    values: np.ndarray,
+    side: Literal["split", "hi", "lo"],
+    *,
+    fallback: float | None = None,
+    floor: float = 0.5,
+    min_distance: float = 0.6,
+    tail: float = 2.5,
+    min_cells: int = 50,
+) -> Cut:
+    """A threshold on one marker within one population.
+
+    Parameters
+    ----------
+    values
+        (n,) transformed values of the marker in the population.
+    side
+        ``split``: between negative and positive; ``hi``: above it lie the brightest; ``lo``: below it lie the dimmest.
+    fallback
+        The marker's threshold in the population above, taken for ``split`` where the density has one mode.
+    floor, min_distance
+        See :func:`valleys`; the defaults are for arcsinh-transformed cytometry.
+    tail
+        Standard deviations from the mode, for one mode.
+    min_cells
+        With fewer values the fallback is taken.
+    """
+    values = values[np.isfinite(values)]
+    if len(values) < min_cells or np.ptp(values) == 0:
+        return Cut(np.nan if fallback is None else fallback, "none" if fallback is None else "parent", 1.0)
+    found = valleys(values, floor, min_distance)
+    if found:
+        if side == "hi":
+            best = found[-1]
+        elif side == "lo":
+            best = found[0]
+        else:
+            # the deepest valley, a balanced one before one that cuts off a few cells
+            best = max(found, key=lambda v: np.log(v.depth) * np.sqrt(v.minor_share))
+        return Cut(best.value, "valley", best.depth)
+    mode, left, right = main_mode(values)
+    if side == "lo":
+        return Cut(mode - 0.6 * tail * max(right, left), "tail", 1.0)
+    if side == "split" and fallback is not None and np.isfinite(fallback):
+        return Cut(fallback, "parent", 1.0)
+    return Cut(max(mode + tail * (left if left > 0 else right), floor), "tail", 1.0)

@@ -1,0 +1,195 @@
+"""The supervised reading: thresholds found within the parent, applied to every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from treset.phenotype.density import Cut, cut
+from treset.phenotype.tree import ROOT, Node, Rule
+
+THRESHOLD_COLUMNS = ["population_parent", "marker", "batch", "threshold", "method", "separation", "n_cells"]
+
+#: Cells of a batch at which its own threshold and the pooled one weigh the same.
+_SHRINK_CELLS = 1_000
+
+Columns = Mapping[str, np.ndarray]
+
+
+def fit_thresholds(
+    columns: Columns,
+    batch: np.ndarray,
+    nodes: Sequence[Node],
+    *,
+    positivity: Sequence[str] = (),
+    floor: float = 0.5,
+    min_distance: float = 0.6,
+) -> pd.DataFrame:
+    """Find every threshold the tree needs, within the parent, pooled and per batch.
+
+    A batch's own threshold is drawn towards the pooled one by its number of cells, so that a drift of the stain is followed and noise is not.
+
+    Parameters
+    ----------
+    columns
+        Marker -> (n,) transformed values, for every marker the rules read.
+    batch
+        (n,) batch labels.
+    nodes
+        The resolved tree (:func:`treset.phenotype.tree.resolve`).
+    positivity
+        Markers that get a threshold in all cells besides, by which positive cells are counted.
+    floor, min_distance
+        See :func:`treset.phenotype.density.valleys`.
+
+    Returns
+    -------
+    Columns ``population_parent marker batch threshold method separation n_cells``; ``batch`` "" is the pooled threshold.
+    """
+    fitted: dict[tuple[str, str], dict[str, tuple[Cut, int]]] = {}
+    masks = {ROOT: np.ones(len(batch), dtype=bool)}
+    batches = sorted(set(batch.tolist()))
+    for node in nodes:
+        if not node.measurable:
+            continue
+        mask = masks[node.parent].copy()
+        met = mask.copy()
+        for position, rule in enumerate(node.rules):
+            key = node.threshold_key(position)
+            if key not in fitted:
+                scope = mask if rule.level in ("+", "-") else met
+                fallback = _fallback(fitted, node, nodes, rule)
+                fitted[key] = _fit_one(
+                    _values(columns, rule), scope, batch, batches, rule, fallback, floor, min_distance
+                )
+            met &= _meets(_values(columns, rule), batch, {b: c.value for b, (c, _) in fitted[key].items()}, rule)
+        masks[node.name] = _without(met, node, masks)
+    for marker in positivity:
+        if (ROOT, marker) not in fitted:
+            rule = Rule((marker,), "+")
+            fitted[ROOT, marker] = _fit_one(
+                columns[marker], masks[ROOT], batch, batches, rule, None, floor, min_distance
+            )
+    rows = [
+        (scope, marker, b, c.value, c.method, c.separation, n)
+        for (scope, marker), cuts in fitted.items()
+        for b, (c, n) in cuts.items()
+    ]
+    return pd.DataFrame(rows, columns=THRESHOLD_COLUMNS)
+
+
+def apply_gates(
+    columns: Columns, batch: np.ndarray, nodes: Sequence[Node], thresholds: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Which cells belong to which population.
+
+    Parameters
+    ----------
+    columns, batch, nodes
+        As in :func:`fit_thresholds`.
+    thresholds
+        Its result. A batch it has not seen takes the pooled thresholds.
+
+    Returns
+    -------
+    Population -> (n,) bool, for the measurable ones, the root ``cells`` first.
+    """
+    values: dict[tuple[str, str], dict[str, float]] = {}
+    for row in thresholds.itertuples(index=False):
+        values.setdefault((row.population_parent, row.marker), {})[row.batch] = row.threshold
+    masks = {ROOT: np.ones(len(batch), dtype=bool)}
+    for node in nodes:
+        if not node.measurable:
+            continue
+        met = masks[node.parent].copy()
+        for position, rule in enumerate(node.rules):
+            met &= _meets(_values(columns, rule), batch, values[node.threshold_key(position)], rule)
+        masks[node.name] = _without(met, node, masks)
+    return masks
+
+
+def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.ndarray, np.ndarray]:
+    """Each cell's most specific population, and why it has none or only a general one.
+
+    Returns
+    -------
+    (n,) object of population names or ``unassigned``; (n,) object of reasons, "" for a cell in a leaf.
+    """
+    n = len(masks[ROOT])
+    name = np.full(n, "unassigned", dtype=object)
+    reason = np.full(n, "meets the rule of no population", dtype=object)
+    children: dict[str, list[Node]] = {}
+    for node in nodes:
+        if node.measurable:
+            children.setdefault(node.parent, []).append(node)
+
+    def descend(parent: str, inside: np.ndarray) -> None:
+        siblings = children.get(parent, [])
+        if not siblings:
+            return
+        hits = np.sum([masks[s.name] & inside for s in siblings], axis=0)
+        twice = hits > 1
+        if twice.any():
+            reason[twice] = f"meets the rules of several populations of {parent}"
+        if parent != ROOT:
+            reason[inside & (hits == 0)] = f"meets the rule of no population of {parent}"
+        for sibling in siblings:
+            mine = inside & masks[sibling.name] & ~twice
+            name[mine], reason[mine] = sibling.name, ""
+            descend(sibling.name, mine)
+
+    descend(ROOT, masks[ROOT])
+    return name, reason
+
+
+def _fit_one(
+    values: np.ndarray, scope: np.ndarray, batch: np.ndarray, batches: list[str], rule: Rule,
+    fallback: float | None, floor: float, min_distance: float,
+) -> dict[str, tuple[Cut, int]]:  # fmt: skip
+    side = {"+": "split", "-": "split"}.get(rule.level, rule.level)
+    pooled = cut(values[scope], side, fallback=fallback, floor=floor, min_distance=min_distance)
+    cuts = {"": (pooled, int(scope.sum()))}
+    if len(batches) < 2:
+        return cuts
+    for name in batches:
+        inside = scope & (batch == name)
+        n = int(inside.sum())
+        own = cut(values[inside], side, fallback=fallback, floor=floor, min_distance=min_distance)
+        if own.method != pooled.method or own.method in ("parent", "none") or not np.isfinite(own.value):
+            cuts[name] = (Cut(pooled.value, pooled.method, pooled.separation), n)
+            continue
+        weight = n / (n + _SHRINK_CELLS)
+        cuts[name] = (Cut(weight * own.value + (1 - weight) * pooled.value, own.method, own.separation), n)
+    return cuts
+
+
+def _fallback(fitted: dict, node: Node, nodes: Sequence[Node], rule: Rule) -> float | None:
+    """The same marker's pooled threshold in the nearest population above that has one."""
+    parents = {n.name: n.parent for n in nodes}
+    above = node.parent
+    while above != ROOT:
+        above = parents[above]
+        if (above, rule.label) in fitted:
+            return fitted[above, rule.label][""][0].value
+    return None
+
+
+def _values(columns: Columns, rule: Rule) -> np.ndarray:
+    if len(rule.columns) == 1:
+        return columns[rule.columns[0]]
+    return np.mean([columns[c] for c in rule.columns], axis=0)
+
+
+def _meets(values: np.ndarray, batch: np.ndarray, cuts: Mapping[str, float], rule: Rule) -> np.ndarray:
+    names, codes = np.unique(batch, return_inverse=True)
+    limit = np.array([cuts.get(b, cuts[""]) for b in names.tolist()])[codes]
+    # a threshold that could not be found (NaN) is met by no cell, on neither side
+    return values >= limit if rule.above else values < limit
+
+
+def _without(met: np.ndarray, node: Node, masks: Mapping[str, np.ndarray]) -> np.ndarray:
+    for sibling in node.without:
+        met &= ~masks[sibling]
+    return met

@@ -1,0 +1,106 @@
+"""Every cell of every sample finds its place by its nearest neighbours in the sketch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from treset.compute import Backend
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where cells landed.
+
+    Attributes
+    ----------
+    cluster
+        (n,) index into the sketch's cluster ids, by majority of the neighbours (the nearer one where they tie); -1: unlike the sketch.
+    confidence
+        (n,) share of the neighbours that agree.
+    umap
+        (n, 2) float32, mean of the neighbours' positions weighted by nearness.
+    neighbors
+        (n, k) rows of the sketch.
+    """
+
+    cluster: np.ndarray
+    confidence: np.ndarray
+    umap: np.ndarray
+    neighbors: np.ndarray
+
+
+def reach(backend: Backend, sketch: np.ndarray) -> float:
+    """Distance beyond which a cell is unlike anything in the sketch.
+
+    Twice the 99.9th percentile of the distance from a sketch cell to its nearest other cell.
+    """
+    _, distances = backend.knn(sketch, sketch, 2)
+    return float(2.0 * np.quantile(distances[:, -1], 0.999))
+
+
+def place(
+    backend: Backend,
+    sketch: np.ndarray,
+    cluster: np.ndarray,
+    umap: np.ndarray,
+    cells: np.ndarray,
+    k: int,
+    limit: float,
+    votes: int,
+) -> Placement:
+    """Map cells onto the sketch.
+
+    Parameters
+    ----------
+    backend
+        Where the neighbours are searched.
+    sketch, cells
+        (m, p) and (n, p) coordinates.
+    cluster, umap
+        (m,) cluster numbers from 0 and (m, 2) positions of the sketch.
+    k
+        Neighbours looked up.
+    votes
+        The nearest of them, which vote and place.
+    limit
+        Cells whose nearest neighbour is further away get cluster -1 (:func:`reach`).
+    """
+    indices, distances = backend.knn(sketch, cells, k)
+    near = indices[:, :votes]
+    n, voters = near.shape
+    choice = cluster[near]
+    # weight 1 a vote, and a sliver for nearness that only breaks ties
+    weight = 1.0 + 1e-3 * (voters - np.arange(voters)) / voters
+    tally = np.zeros((n, int(cluster.max()) + 1), dtype=np.float32)
+    for position in range(voters):
+        tally[np.arange(n), choice[:, position]] += weight[position]
+    winner = tally.argmax(axis=1).astype(np.int32)
+    confidence = (choice == winner[:, None]).mean(axis=1).astype(np.float32)
+    nearness = 1.0 / (distances[:, :votes] + 1e-6)
+    positions = (umap[near] * (nearness / nearness.sum(axis=1, keepdims=True))[:, :, None]).sum(axis=1)
+    winner[distances[:, 0] > limit] = -1
+    return Placement(winner, confidence, positions.astype(np.float32), indices)
+
+
+def smooth(sketch_values: np.ndarray, neighbors: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:
+    """Mean expression over a cell's neighbours in the sketch (and itself), against drop-out.
+
+    Parameters
+    ----------
+    sketch_values
+        (m, g) expression in the sketch.
+    neighbors
+        (n, k) rows of the sketch.
+    own
+        (n, g) the cells' own expression when they are not among their neighbours, else None.
+    """
+    total = np.zeros((len(neighbors), sketch_values.shape[1]), dtype=np.float64)
+    for position in range(neighbors.shape[1]):
+        total += sketch_values[neighbors[:, position]]
+    count = neighbors.shape[1]
+    if own is not None:
+        total += own
+        count += 1
+    return total / count

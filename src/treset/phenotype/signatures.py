@@ -1,0 +1,63 @@
+"""Scores of gene and marker sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import sparse
+
+from treset.study.model import Signature
+
+
+def gene_weights(
+    signature: Signature, genes: Sequence[str], mean: np.ndarray, seed: int, *, bins: int = 25, controls: int = 50
+) -> np.ndarray | None:
+    """Weights of a gene score: its genes against controls of like expression.
+
+    Tirosh 2016 (doi:10.1126/science.aad0501), as scanpy's ``score_genes``: mean of the set minus mean of ``controls`` genes drawn from each of its
+    genes' bins of mean expression; genes that should be low count negatively in the same way.
+
+    Parameters
+    ----------
+    signature
+        ``genes`` and ``genes_down``.
+    genes, mean
+        (p,) names and mean log-normalised expression in the sketch.
+    seed
+        Draws the controls.
+
+    Returns
+    -------
+    (p,) float64 such that ``X @ weights`` is the score; None when none of the genes was measured.
+    """
+    index = {gene: i for i, gene in enumerate(genes)}
+    total = np.zeros(len(genes))
+    rank = np.argsort(np.argsort(mean, kind="stable"), kind="stable")
+    bin_of = rank * bins // max(len(genes), 1)
+    generator = np.random.default_rng(seed)
+    found = False
+    for names, sign in ((signature.genes, 1.0), (signature.genes_down, -1.0)):
+        members = np.array([index[g] for g in names if g in index], dtype=int)
+        if not len(members):
+            continue
+        found = found or sign > 0
+        chosen: set[int] = set()
+        for b in sorted(set(bin_of[members].tolist())):
+            pool = np.setdiff1d(np.flatnonzero(bin_of == b), members)
+            chosen.update(generator.choice(pool, size=min(controls, len(pool)), replace=False).tolist())
+        total[members] += sign / len(members)
+        if chosen:
+            total[sorted(chosen)] -= sign / len(chosen)
+    return total if found else None
+
+
+def score_genes(x: sparse.csr_matrix, weights: np.ndarray) -> np.ndarray:
+    """Score of every cell: (n,) float64."""
+    return np.asarray(x @ weights).ravel()
+
+
+def score_markers(signature: Signature, columns: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Mean of the signature's measured markers per cell: (n,); None when none was measured."""
+    present = [marker for marker in signature.markers if marker in columns]
+    return np.mean([columns[m] for m in present], axis=0) if present else None

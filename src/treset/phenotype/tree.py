@@ -1,0 +1,171 @@
+"""The populations as a tree, resolved against the markers that were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from treset.errors import TresetError
+from treset.study.model import Condition, Population
+
+#: The name of the root: all kept cells.
+ROOT = "cells"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on columns that exist.
+
+    ``threshold`` names the threshold it reads: siblings share the split of a marker in their parent, while ``hi`` and ``lo`` are found among
+    the cells that meet the conditions before them and belong to one population alone.
+    """
+
+    columns: tuple[str, ...]
+    level: Literal["+", "-", "hi", "lo"]
+
+    @property
+    def label(self) -> str:
+        """The marker's name, or the genes joined by commas."""
+        return ",".join(self.columns)
+
+    @property
+    def above(self) -> bool:
+        """Whether cells above the threshold meet the condition."""
+        return self.level in ("+", "hi")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A population with its rule resolved, or the reason why it cannot be measured here."""
+
+    name: str
+    parent: str
+    rules: tuple[Rule, ...]
+    without: tuple[str, ...]
+    ontology: str
+    source: str
+    #: "" when measurable.
+    reason: str = ""
+    #: What was passed over because it was not measured.
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def measurable(self) -> bool:
+        """Whether the panel can tell this population."""
+        return not self.reason
+
+    def threshold_key(self, position: int) -> tuple[str, str]:
+        """(scope, marker) of the threshold that the rule at ``position`` reads."""
+        rule = self.rules[position]
+        scope = self.parent if rule.level in ("+", "-") else f"{self.parent} > {self.name}"
+        return scope, rule.label
+
+    @property
+    def text(self) -> str:
+        """The rule in words: ``CD3+ CD4+ CD25hi, without gdT``."""
+        words = " ".join(f"{rule.label}{rule.level}" for rule in self.rules)
+        return words + (f"{', ' if words else ''}without {', '.join(self.without)}" if self.without else "")
+
+
+def resolve(populations: Sequence[Population], measured: Collection[str]) -> list[Node]:
+    """Resolve every population against the measured markers, parents before children.
+
+    Parameters
+    ----------
+    populations
+        As read from ``populations.yaml``.
+    measured
+        Marker or gene names of the data.
+
+    Returns
+    -------
+    One node a population. A population whose marker was not measured, or whose parent cannot be measured, carries the reason.
+
+    Raises
+    ------
+    TresetError
+        A parent or sibling is not in the tree, or the tree has a cycle.
+    """
+    by_name = {population.name: population for population in populations}
+    nodes: dict[str, Node] = {}
+    waiting = list(populations)
+    while waiting:
+        ready = [p for p in waiting if (p.parent is None or p.parent in nodes) and all(s in nodes for s in p.without)]
+        if not ready:
+            stuck = waiting[0]
+            missing = [n for n in (stuck.parent, *stuck.without) if n is not None and n not in by_name]
+            why = f"names {missing[0]}, which is not in the tree" if missing else "is part of a cycle"
+            raise TresetError(
+                f"population {stuck.name} {why}: every parent and every 'without' must lead back to the root"
+            )
+        for population in ready:
+            nodes[population.name] = _resolve_one(population, set(measured), nodes)
+        waiting = [p for p in waiting if p.name not in nodes]
+    # parents first, else in the order of the file
+    order = {p.name: i for i, p in enumerate(populations)}
+    done: list[Node] = []
+    seen = {ROOT}
+    pending = sorted(nodes.values(), key=lambda n: order[n.name])
+    while pending:
+        for node in pending:
+            if node.parent in seen and all(s in seen for s in node.without):
+                done.append(node)
+                seen.add(node.name)
+                break
+        pending = [n for n in pending if n.name not in seen]
+    return done
+
+
+def _resolve_one(population: Population, measured: set[str], nodes: dict[str, Node]) -> Node:
+    rules: list[Rule] = []
+    notes: list[str] = []
+    reason = ""
+    parent = population.parent or ROOT
+    if parent in nodes and not nodes[parent].measurable:
+        reason = f"its parent {parent} is not measurable: {nodes[parent].reason}"
+    for condition in population.conditions:
+        columns = _columns(condition, measured)
+        wanted = " or ".join(condition.markers) if condition.combine == "first" else ", ".join(condition.markers)
+        if columns:
+            rules.append(Rule(columns, condition.level))
+        elif condition.optional:
+            notes.append(f"{wanted} was not measured and is passed over")
+        elif not reason:
+            reason = f"{wanted} was not measured"
+    without = []
+    for sibling in population.without:
+        if nodes[sibling].measurable:
+            without.append(sibling)
+        else:
+            notes.append(f"{sibling} cannot be measured here and is not taken out")
+    return Node(
+        population.name,
+        parent,
+        tuple(rules),
+        tuple(without),
+        population.ontology or "",
+        population.source or "",
+        reason,
+        tuple(notes),
+    )
+
+
+def _columns(condition: Condition, measured: set[str]) -> tuple[str, ...]:
+    present = tuple(marker for marker in condition.markers if marker in measured)
+    return present[:1] if condition.combine == "first" else present
+
+
+def ancestors(nodes: Sequence[Node], name: str) -> list[str]:
+    """The populations above ``name``, nearest first, the root last."""
+    parents = {node.name: node.parent for node in nodes}
+    chain = []
+    while name != ROOT:
+        name = parents[name]
+        chain.append(name)
+    return chain
+
+
+def rule_markers(nodes: Sequence[Node]) -> list[str]:
+    """Every column that a measurable population reads, sorted."""
+    return sorted({column for node in nodes if node.measurable for rule in node.rules for column in rule.columns})

@@ -1,0 +1,81 @@
+"""Size of a change against its p-value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from markupsafe import Markup
+
+from .. import text
+from ..svg import DOWN, INK, MUTED, SOFT, UP, Drawing, Linear
+
+WIDTH, HEIGHT, TOP, LEFT = 600, 380, 20, 46
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What is drawn: columns estimate, p_value, called (bool), label, origin."""
+
+    title: str
+    axis: str
+    rows: pd.DataFrame
+
+
+def volcano(cloud: Cloud, minimum: float) -> Markup:
+    """Draw the changes; called ones are coloured, the first of them named, gates round and clusters square.
+
+    ``minimum`` is the smallest change that is called; two dotted lines show it.
+    """
+    rows = cloud.rows.dropna(subset=["estimate", "p_value"])
+    drawing = Drawing(WIDTH, HEIGHT, cloud.title, "Right: higher; left: lower; up: smaller p-value; coloured: called.")
+    strength = -rows["p_value"].clip(lower=1e-300).map(math.log10)
+    reach = max(float(rows["estimate"].abs().max()) if len(rows) else 1.0, minimum * 1.5, 1e-6) * 1.12
+    x = Linear(-reach, reach, LEFT, WIDTH - 10.0)
+    y = Linear(0.0, max(float(strength.max()) if len(rows) else 1.0, 2.0) * 1.08, HEIGHT - 48.0, TOP)
+    _frame(drawing, cloud, x, y, minimum)
+    spots = [
+        (x(e), y(s), bool(c), str(n), str(o), p)
+        for e, s, c, n, o, p in zip(
+            rows["estimate"], strength, rows["called"], rows["label"], rows["origin"], rows["p_value"], strict=True
+        )
+    ]
+    drawing.dots([s[:2] for s in spots if not s[2] and s[4] != "cluster"], MUTED, 4)
+    for s in spots:
+        if not s[2] and s[4] == "cluster":
+            drawing.rect(s[0] - 1.6, s[1] - 1.6, 3.2, 3.2, MUTED)
+    named = sorted((s for s in spots if s[2]), key=lambda s: s[5])
+    for s in named:
+        colour = UP if s[0] > x(0) else DOWN
+        drawing.mark(s[0], s[1], 2 if s[4] == "cluster" else 0, 3.8, colour, f"{s[3]} ({s[4]}), p {text.p_value(s[5])}")
+    _names(drawing, named[:14], x)
+    return drawing.markup()
+
+
+def _frame(drawing: Drawing, cloud: Cloud, x: Linear, y: Linear, minimum: float) -> None:
+    for tick in x.ticks(6):
+        drawing.line(x(tick), TOP, x(tick), y.start)
+        drawing.text(x(tick), y.start + 16, text.signed(tick), "middle", 11, SOFT)
+    for tick in y.ticks(5):
+        drawing.line(x.start, y(tick), x.end, y(tick))
+        drawing.text(x.start - 6, y(tick) + 4, text.number(tick), "end", 11, SOFT)
+    drawing.line(x(0), TOP, x(0), y.start, INK, 1)
+    for side in (-minimum, minimum) if minimum > 0 else ():
+        drawing.line(x(side), TOP, x(side), y.start, SOFT, 1, stroke_dasharray="3 3")
+    drawing.text((x.start + x.end) / 2, HEIGHT - 12, cloud.axis, "middle", 11.5, SOFT)
+    drawing.text(2, 12, "\u2212log10 p", size=11.5, fill=SOFT)
+
+
+def _names(drawing: Drawing, spots: Sequence[tuple], x: Linear) -> None:
+    """Name spots, strongest first; a name that would lie on another is left out (it is in the table)."""
+    taken: list[tuple[float, float, float]] = []
+    for px, py, _, name, _, _ in spots:
+        shown = text.cut(name, 190, 11)
+        wide = len(shown) * 6.0
+        start = px + 7 if px + 7 + wide < x.end + 8 else px - 7 - wide
+        if start < 0 or any(abs(py - ty) < 12 and start < te and start + wide > ts for ts, te, ty in taken):
+            continue
+        taken.append((start, start + wide, py))
+        drawing.text(start, py + 4, shown, size=11, label=name)

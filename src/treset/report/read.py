@@ -1,0 +1,219 @@
+"""The result files a report is made of; a file that is not there is a gap that the report names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from treset.errors import TresetError
+from treset.study.model import Study
+
+#: The monitors in the order of the report.
+MONITORS = ("treg", "bcell", "discovery")
+WAIST = (
+    "sample patient visit day arm disease batch stimulus dose population parent origin measure marker value n_cells"
+).split()
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A monitor's three files."""
+
+    name: str
+    effects: pd.DataFrame
+    patients: pd.DataFrame
+    summary: dict
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """The cells of the map.
+
+    ``obs`` has text columns (sample, cluster, population ...); ``umap`` is ``(n, 2)`` float32 or None; ``X`` is
+    ``(n, markers)`` float32 of the markers shown, NaN nowhere.
+    """
+
+    obs: pd.DataFrame
+    umap: np.ndarray | None
+    X: np.ndarray
+    markers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All there is of a run; an empty table or None is a file that was not written."""
+
+    profiles: pd.DataFrame
+    monitors: dict[str, Monitor]
+    clusters: pd.DataFrame
+    populations: pd.DataFrame
+    thresholds: pd.DataFrame
+    panel: pd.DataFrame
+    quality: pd.DataFrame
+    run: dict
+    sketch: Sketch | None
+    #: One sentence a file that is missing, keyed by its path in the results folder.
+    gaps: dict[str, str] = field(default_factory=dict)
+
+
+def read_results(study: Study, results: Path) -> Results:
+    """Read the files of a run.
+
+    Raises
+    ------
+    TresetError
+        profiles.parquet is missing or is no waist, or a file is there but cannot be read.
+    """
+    gaps: dict[str, str] = {}
+    profiles = _profiles(results / "profiles.parquet")
+
+    def rows(name: str, columns: str) -> pd.DataFrame:
+        return _table(results, name, columns.split(), gaps)
+
+    run = _json(results / "provenance" / "run.json") if (results / "provenance" / "run.json").is_file() else {}
+    if not run:
+        gaps["provenance/run.json"] = "provenance/run.json is missing: versions, backend and device are not known."
+    return Results(
+        profiles=profiles,
+        monitors={name: m for name in MONITORS if (m := _monitor(results / "monitors" / name, gaps)) is not None},
+        clusters=rows("cohort/clusters.tsv", "cluster population confidence n_cells evidence reason"),
+        populations=rows("cohort/populations.tsv", "population parent ontology measurable reason rule source"),
+        thresholds=rows("cohort/thresholds.tsv", "population_parent marker batch threshold method separation"),
+        panel=rows("cohort/panel.tsv", "sample marker channel how") if study.modality != "rna" else pd.DataFrame(),
+        quality=rows("quality.tsv", "sample filter cells_in dropped kept threshold note"),
+        run=run,
+        sketch=_sketch(study, results / "cohort" / "sketch.h5ad", gaps),
+        gaps=gaps,
+    )
+
+
+def _profiles(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise TresetError(f"{path} is missing: a report is made of the profiles of a run; run the study first.")
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise TresetError(
+            f"{path} cannot be read as a parquet file ({error}): delete it and run the study again."
+        ) from error
+    lacking = [c for c in WAIST if c not in table]
+    if lacking:
+        raise TresetError(f"{path} has no column {', '.join(lacking)}: expected the columns {' '.join(WAIST)}.")
+    table = table[WAIST].copy()
+    for column in table.columns.difference(["day", "dose", "value", "n_cells"]):
+        table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
+    for column in ("day", "dose", "value", "n_cells"):
+        table[column] = pd.to_numeric(table[column], errors="coerce").astype("float64")
+    return table
+
+
+def _table(results: Path, name: str, columns: list[str], gaps: dict[str, str]) -> pd.DataFrame:
+    path = results / name
+    if not path.is_file():
+        gaps[name] = f"{name} is missing from the results."
+        return pd.DataFrame(columns=columns)
+    table = _tsv(path)
+    lacking = [c for c in columns if c not in table]
+    if lacking:
+        raise TresetError(
+            f"{path} has no column {', '.join(lacking)}: expected {' '.join(columns)}; run the study again."
+        )
+    return table
+
+
+#: Columns of numbers; all others are text, so that an id such as 007 stays 007.
+NUMBERS = frozenset(
+    (
+        "n estimate lower upper p_value q_value cells_in dropped kept n_cells confidence separation day baseline_value "
+        "visit_value baseline value change fold"
+    ).split()
+)
+
+
+def _tsv(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise TresetError(f"{path} cannot be read as a tab-separated table ({error}): run the study again.") from error
+    for column in table:
+        # a column of numbers that holds a word stays text: the report shows it as it is
+        blank = table[column].isin(["", "nan", "NaN", "NA"])
+        as_numbers = pd.to_numeric(table[column].mask(blank), errors="coerce")
+        numeric = as_numbers.notna().sum() == (~blank).sum()
+        if numeric and (column in NUMBERS or (_measured(str(column)) and as_numbers.notna().any())):
+            table[column] = as_numbers.astype("float64")
+    return table
+
+
+def _measured(column: str) -> bool:
+    """Tell by its name whether an unlisted column of a monitor holds measurements (ids never do)."""
+    return column.startswith("n_") or any(
+        word in column for word in ("percent", "day", "share", "fold", "change", "_value")
+    )
+
+
+def _json(path: Path) -> dict:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TresetError(f"{path} cannot be read as JSON ({error}): run the study again.") from error
+    if not isinstance(value, dict):
+        raise TresetError(f"{path} holds {type(value).__name__}, expected an object: run the study again.")
+    return value
+
+
+EFFECTS = (
+    "endpoint population measure marker contrast n estimate scale lower upper p_value q_value method converged verdict "
+    "note role origin"
+).split()
+
+
+def _monitor(folder: Path, gaps: dict[str, str]) -> Monitor | None:
+    lacking = [n for n in ("effects.tsv", "patients.tsv", "summary.json") if not (folder / n).is_file()]
+    if lacking:
+        gaps[f"monitors/{folder.name}"] = f"monitors/{folder.name}/ has no {', '.join(lacking)}."
+        return None
+    effects = _tsv(folder / "effects.tsv")
+    wrong = [c for c in EFFECTS if c not in effects]
+    if wrong:
+        raise TresetError(f"{folder / 'effects.tsv'} has no column {', '.join(wrong)}: expected {' '.join(EFFECTS)}.")
+    for column in ("n", "estimate", "lower", "upper", "p_value", "q_value"):
+        effects[column] = pd.to_numeric(effects[column], errors="coerce")
+    return Monitor(folder.name, effects, _tsv(folder / "patients.tsv"), _json(folder / "summary.json"))
+
+
+def _sketch(study: Study, path: Path, gaps: dict[str, str]) -> Sketch | None:
+    if not path.is_file():
+        gaps["cohort/sketch.h5ad"] = "cohort/sketch.h5ad is missing: no cell map and no heat map can be drawn."
+        return None
+    import h5py  # noqa: PLC0415 - only where there is a sketch
+    from anndata.io import read_elem
+
+    try:
+        with h5py.File(path, "r") as file:
+            obs = read_elem(file["obs"])
+            var = read_elem(file["var"])
+            umap = np.asarray(read_elem(file["obsm/X_umap"]), np.float32) if "obsm/X_umap" in file else None
+            X = read_elem(file["X"])
+    except (OSError, KeyError, ValueError) as error:
+        raise TresetError(f"{path} cannot be read as a sketch ({error}): run the cohort step again.") from error
+    text = obs.apply(lambda column: column.astype(object).where(column.notna(), "").astype(str))
+    columns, markers = _shown(study, var)
+    dense = X[:, columns]
+    dense = dense.toarray() if hasattr(dense, "toarray") else np.asarray(dense)
+    return Sketch(text.reset_index(drop=True), umap, dense.astype(np.float32), markers)
+
+
+def _shown(study: Study, var: pd.DataFrame) -> tuple[list[int], tuple[str, ...]]:
+    """Choose the variables to show: all markers of a panel; of RNA the genes that the populations' rules name."""
+    names = [str(n) for n in var.index]
+    if study.modality != "rna":
+        return list(range(len(names))), tuple(names)
+    place = {n: i for i, n in enumerate(names)}
+    asked = [m for p in study.populations for c in p.conditions for m in c.markers if m in place]
+    found = list(dict.fromkeys(asked))[:60]
+    return [place[n] for n in found], tuple(found)

@@ -1,0 +1,51 @@
+# The study, read once, and what the rules share.
+from dataclasses import asdict
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from treset.errors import TresetError
+from treset.fingerprint import code_hash
+from treset.plain import to_plain
+from treset.study import panel_rows, read_study
+
+CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).resolve()
+
+try:
+    STUDY = read_study(CONFIG_FILE, config)
+    # Only the main process looks into files: its jobs, here or on other nodes, find the panel it wrote.
+    PANEL = panel_rows(STUDY)
+except TresetError as error:
+    raise WorkflowError(str(error)) from None
+
+SHEET = STUDY.included.set_index("sample", drop=False)
+SAMPLES = list(SHEET.index)
+MONITORS = [name for name in ("treg", "bcell", "discovery") if getattr(STUDY.monitors, name) is not None]
+
+
+def results(*parts):
+    """A path in the study's results; relative to the study's folder where that is possible."""
+    base = STUDY.results
+    base = base.relative_to(STUDY.root) if base.is_relative_to(STUDY.root) else base
+    return str(base.joinpath(*parts))
+
+
+def sample_files(name):
+    """One file of every sample."""
+    return [results("samples", sample, name) for sample in SAMPLES]
+
+
+def sheet_rows(columns):
+    """These columns of the sheet as plain rows, so that a rule depends on nothing else of it."""
+    rows = SHEET[columns].astype(object).where(SHEET[columns].notna(), None)
+    return rows.to_dict("records")
+
+
+def megabytes(base, per_input):
+    """Memory by the size of the input (compressed tables grow in memory)."""
+    return lambda wildcards, input, attempt: int((base + per_input * input.size_mb) * attempt)
+
+
+wildcard_constraints:
+    sample="|".join(__import__("re").escape(sample) for sample in SAMPLES) or "none",
+    monitor="|".join(MONITORS) or "none",

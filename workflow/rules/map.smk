@@ -1,0 +1,30 @@
+# Every cell gets cluster, population and place: one job a sample.
+rule map:
+    input:
+        prepared=results("samples", "{sample}", "prepared.h5ad"),
+        sketch=results("cohort", "sketch.h5ad"),
+        clusters=results("cohort", "clusters.tsv"),
+        thresholds=results("cohort", "thresholds.tsv"),
+    output:
+        cells=results("samples", "{sample}", "cells.h5ad"),
+        profile=results("samples", "{sample}", "profile.parquet"),
+    params:
+        settings={
+            "modality": STUDY.modality,
+            "populations": to_plain(STUDY.populations),
+            "signatures": to_plain(STUDY.signatures),
+            "map_neighbors": STUDY.cohort.map_neighbors,
+            "neighbors": STUDY.cohort.neighbors,
+            "backend": STUDY.backend,
+            "seed": STUDY.seed,
+        },
+        code=code_hash("treset.jobs.map"),
+    log:
+        results("logs", "map", "{sample}.log"),
+    benchmark:
+        results("benchmarks", "map", "{sample}.tsv")
+    threads: 1
+    resources:
+        mem_mb=megabytes(1000, 8),
+    script:
+        "../scripts/map.py"

@@ -1,0 +1,49 @@
+# The waist, and the monitors that read nothing else.
+rule profiles:
+    input:
+        rows=sample_files("profile.parquet"),
+        quality=sample_files("quality.tsv"),
+    output:
+        profiles=results("profiles.parquet"),
+        tsv=results("profiles.tsv"),
+        quality=results("quality.tsv"),
+    params:
+        samples=SAMPLES,
+        sheet=sheet_rows(
+            ["sample", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"]
+            + ["cells_per_ul", "counted_population"]
+        ),
+        code=code_hash("treset.jobs.profiles"),
+    log:
+        results("logs", "profiles.log"),
+    benchmark:
+        results("benchmarks", "profiles.tsv")
+    threads: 1
+    resources:
+        mem_mb=megabytes(800, 30),
+    script:
+        "../scripts/profiles.py"
+
+
+rule monitor:
+    input:
+        profiles=results("profiles.parquet"),
+        samples=str(STUDY.samples_file),
+    output:
+        effects=results("monitors", "{monitor}", "effects.tsv"),
+        patients=results("monitors", "{monitor}", "patients.tsv"),
+        summary=results("monitors", "{monitor}", "summary.json"),
+    params:
+        config_file=str(CONFIG_FILE),
+        config=config,
+        monitors=lambda wildcards: to_plain(getattr(STUDY.monitors, wildcards.monitor)),
+        code=code_hash("treset.jobs.monitor"),
+    log:
+        results("logs", "monitor", "{monitor}.log"),
+    benchmark:
+        results("benchmarks", "monitor", "{monitor}.tsv")
+    threads: 1
+    resources:
+        mem_mb=megabytes(800, 30),
+    script:
+        "../scripts/monitor.py"

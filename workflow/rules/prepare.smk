@@ -1,0 +1,47 @@
+# Ingest, quality and normalisation: one job a sample.
+if STUDY.simulate is not None:
+
+    # The study's files are simulated on the spot: the demo needs no download.
+    rule simulate:
+        output:
+            files=[path for path in SHEET["file"]],
+        params:
+            simulate=STUDY.simulate,
+            code=code_hash("treset.jobs.simulate"),
+        log:
+            results("logs", "simulate.log"),
+        benchmark:
+            results("benchmarks", "simulate.tsv")
+        threads: 1
+        resources:
+            mem_mb=1000,
+        script:
+            "../scripts/simulate.py"
+
+
+rule prepare:
+    input:
+        file=lambda wildcards: SHEET.loc[wildcards.sample, "file"],
+    output:
+        cells=results("samples", "{sample}", "prepared.h5ad"),
+        quality=results("samples", "{sample}", "quality.tsv"),
+    params:
+        batch=lambda wildcards: SHEET.loc[wildcards.sample, "batch"],
+        settings={
+            "modality": STUDY.modality,
+            "panel": PANEL,
+            "aliases": to_plain(STUDY.aliases),
+            "quality": to_plain(STUDY.quality),
+            "normalise": to_plain(STUDY.normalise),
+            "seed": STUDY.seed,
+        },
+        code=code_hash("treset.jobs.prepare"),
+    log:
+        results("logs", "prepare", "{sample}.log"),
+    benchmark:
+        results("benchmarks", "prepare", "{sample}.tsv")
+    threads: 1
+    resources:
+        mem_mb=megabytes(800, 12),
+    script:
+        "../scripts/prepare.py"

@@ -1,0 +1,24 @@
+# The report and its provenance.
+rule report:
+    input:
+        profiles=results("profiles.parquet"),
+        quality=results("quality.tsv"),
+        sketch=results("cohort", "sketch.h5ad"),
+        monitors=expand(results("monitors", "{monitor}", "summary.json"), monitor=MONITORS),
+        samples=str(STUDY.samples_file),
+    output:
+        report=results("report.html"),
+        run=results("provenance", "run.json"),
+    params:
+        config_file=str(CONFIG_FILE),
+        config=config,
+        code=code_hash("treset.jobs.report"),
+    log:
+        results("logs", "report.log"),
+    benchmark:
+        results("benchmarks", "report.tsv")
+    threads: 1
+    resources:
+        mem_mb=megabytes(1000, 20),
+    script:
+        "../scripts/report.py"

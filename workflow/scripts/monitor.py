@@ -1,0 +1,10 @@
+from pathlib import Path
+
+from treset.jobs import logged
+
+with logged(snakemake.log[0]):
+    from treset.jobs.monitor import monitor
+    from treset.study import read_study
+
+    study = read_study(Path(snakemake.params.config_file), snakemake.params.config, files=False)
+    monitor(snakemake.wildcards.monitor, Path(snakemake.input.profiles), study, Path(snakemake.output.effects).parent)

@@ -1,0 +1,12 @@
+from pathlib import Path
+
+from treset.jobs import logged
+
+with logged(snakemake.log[0]):
+    from treset.jobs.prepare import PrepareSettings, prepare
+    from treset.plain import from_plain
+
+    settings = from_plain(PrepareSettings, snakemake.params.settings)
+    out = snakemake.output
+    sample, batch = snakemake.wildcards.sample, snakemake.params.batch
+    prepare(sample, batch, Path(snakemake.input.file), settings, Path(out.cells), Path(out.quality))

@@ -1,6 +1,7 @@
 """A hash of the library code a job runs, so that editing it reruns the job.
 
-A workflow engine sees a rule's script, not the modules it imports. The imports are followed in the source text, nothing is executed.
+A workflow engine sees a rule's script, not the modules it imports. The imports are followed in the source text,
+nothing is executed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _ROOT = Path(__file__).resolve().parent
 
 
 def code_hash(module: str) -> str:
-    """SHA-256 (first 16 hex digits) over the source of ``module`` and of every ``treset`` module it imports, however deep.
+    """SHA-256 (first 16 digits) over the source of ``module`` and of every ``treset`` module it imports, at any depth.
 
     Data and template files in the folders of those modules count as their source.
 

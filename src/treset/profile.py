@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
-from treset.errors import Faults, TresetError
+from treset.errors import Faults
 
 #: Columns in their order.
 COLUMNS = (
@@ -44,11 +46,11 @@ class _Rows:
         self.where, self.first_row, self.word = where, first_row, word
         self.messages: list[str] = []
 
-    def add(self, bad: np.ndarray, column: str, say: object, values: pd.Series) -> None:
+    def add(self, bad: np.ndarray, column: str, say: Callable[[object], str], values: pd.Series) -> None:
         """One sentence for each row of ``bad`` (bool, by position); ``say`` turns the value found into the rest."""
         for position in np.flatnonzero(bad):
             found = values.iloc[position]
-            self.messages.append(f"{self.place(int(position))}, column {column}: {say(found)}")  # type: ignore[operator]
+            self.messages.append(f"{self.place(int(position))}, column {column}: {say(found)}")
 
     def place(self, position: int) -> str:
         return f"{self.where}, {self.word} {position + self.first_row}"
@@ -186,10 +188,3 @@ def _check_samples(out: pd.DataFrame, rows: _Rows) -> None:
                 f"{rows.place(int(position))}, column {name}: sample {out['sample'].iloc[position]!r} has "
                 f"{out[name].iloc[position]!r} here and {expected.iloc[position]!r} before; a sample has one {name}"
             )
-
-
-def checked(table: pd.DataFrame) -> pd.DataFrame:
-    """``validate`` for a table in memory; a table that is none of the waist is a ``TresetError`` like any other."""
-    if not isinstance(table, pd.DataFrame):
-        raise TresetError(f"profiles must be a table (DataFrame), not {type(table).__name__}")
-    return validate(table, "profiles")

@@ -7,6 +7,7 @@ rule cohort:
         clusters=results("cohort", "clusters.tsv"),
         populations=results("cohort", "populations.tsv"),
         thresholds=results("cohort", "thresholds.tsv"),
+        panel=results("cohort", "panel.tsv"),
     params:
         samples=SAMPLES,
         settings={

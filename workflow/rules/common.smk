@@ -1,24 +1,28 @@
 # The study, read once, and what the rules share.
-from dataclasses import asdict
+import re
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from treset.errors import TresetError
 from treset.fingerprint import code_hash
+from treset.jobs.panel import panel_rows
 from treset.plain import to_plain
-from treset.study import panel_rows, read_study
+from treset.study import read_study
 
 CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).resolve()
 
 try:
     STUDY = read_study(CONFIG_FILE, config)
-    # Only the main process looks into files: its jobs, here or on other nodes, find the panel it wrote.
     PANEL = panel_rows(STUDY)
 except TresetError as error:
     raise WorkflowError(str(error)) from None
 
 SHEET = STUDY.included.set_index("sample", drop=False)
+# relative to the study's folder where that is possible, so that a moved study stays done
+SHEET["file"] = [
+    str(path.relative_to(STUDY.root)) if path.is_relative_to(STUDY.root) else str(path) for path in map(Path, SHEET["file"])
+]
 SAMPLES = list(SHEET.index)
 MONITORS = [name for name in ("treg", "bcell", "discovery") if getattr(STUDY.monitors, name) is not None]
 
@@ -47,5 +51,5 @@ def megabytes(base, per_input):
 
 
 wildcard_constraints:
-    sample="|".join(__import__("re").escape(sample) for sample in SAMPLES) or "none",
+    sample="|".join(re.escape(sample) for sample in SAMPLES) or "none",
     monitor="|".join(MONITORS) or "none",

@@ -1,7 +1,7 @@
 """The only place that knows CPU or GPU.
 
-One small interface, :class:`~treset.compute.interface.Backend`, two implementations. :func:`open_backend` chooses once, in the job, on
-the node where it runs, and says what it chose and why.
+One small interface, :class:`~treset.compute.interface.Backend`, two implementations. :func:`open_backend` chooses
+once, in the job, on the node where it runs, and says what it chose and why.
 """
 
 from treset.compute.interface import Backend, Choice, PcaResult

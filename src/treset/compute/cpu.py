@@ -1,7 +1,7 @@
 """The CPU backend: FAISS, igraph and umap-learn; scanpy for scrublet.
 
-Heavy imports (umap-learn compiles for 10 to 20 s, scanpy for 7 s) stay inside the methods that need them, so that the light jobs, which
-only look up neighbours, start in a second.
+Heavy imports (umap-learn compiles for 10 to 20 s, scanpy for 7 s) stay inside the methods that need them, so that the
+light jobs, which only look up neighbours, start in a second.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class CpuBackend:
         graph, _, _ = fuzzy_simplicial_set(
             x,
             n_neighbors=indices.shape[1],
-            random_state=np.random.RandomState(seed),  # noqa: NPY002 (umap-learn's interface)
+            random_state=np.random.RandomState(seed),
             metric="euclidean",
             knn_indices=indices.astype(np.int32),
             knn_dists=distances,
@@ -96,7 +96,7 @@ class CpuBackend:
         a, b = find_ab_params(1.0, min_dist)
         layout, _ = simplicial_set_embedding(
             x, graph.tocoo(), 2, 1.0, a, b, 1.0, 5, epochs, (start + noise).astype(np.float32),
-            np.random.RandomState(seed), "euclidean", {}, False, {}, False, parallel=False, verbose=False,  # noqa: NPY002
+            np.random.RandomState(seed), "euclidean", {}, False, {}, False, parallel=False, verbose=False,
         )  # fmt: skip
         return np.asarray(layout, dtype=np.float32)
 

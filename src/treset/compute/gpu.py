@@ -1,6 +1,7 @@
 """The GPU backend: RAPIDS through rapids-singlecell.
 
-Settings that make it repeatable: exact neighbours, float64 in Leiden (float32 does not repeat beyond some 75,000 nodes), fixed seeds, and
+Settings that make it repeatable: exact neighbours, float64 in Leiden (float32 does not repeat beyond some 75,000
+nodes), fixed seeds, and
 every parameter named (rapids-singlecell reads presets from the environment).
 """
 
@@ -100,7 +101,7 @@ class GpuBackend:
         return scores, None if threshold is None else float(threshold)
 
 
-def _cells(x: np.ndarray, graph: sparse.csr_matrix | None = None):  # noqa: ANN202 (an AnnData; imported lazily)
+def _cells(x: np.ndarray, graph: sparse.csr_matrix | None = None):
     """An AnnData that carries ``x`` as its representation and ``graph`` as its neighbours."""
     import anndata
 

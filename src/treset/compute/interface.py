@@ -55,7 +55,12 @@ class Backend(Protocol):
         ...
 
     def knn(self, reference: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The ``k`` nearest rows of ``reference`` for each query: indices (n, k) int64, Euclidean distances (n, k) float32."""
+        """The ``k`` nearest rows of ``reference`` for each query.
+
+        Returns
+        -------
+        Indices (n, k) int64 and Euclidean distances (n, k) float32, nearest first.
+        """
         ...
 
     def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:

@@ -71,8 +71,8 @@ def open_backend(requested: Literal["auto", "gpu", "cpu"]) -> Backend:
     Parameters
     ----------
     requested
-        ``cpu``; ``gpu`` (an error without a usable GPU); ``auto`` (the GPU where one is usable, else the CPU, and why is
-        kept in the returned backend's ``choice``).
+        ``cpu``; ``gpu`` (an error without a usable GPU); ``auto`` (the GPU where one is usable, else the CPU, and why
+        is kept in the returned backend's ``choice``).
 
     Raises
     ------

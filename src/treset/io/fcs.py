@@ -8,7 +8,6 @@ such case is a note; everything else is refused in one sentence.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from treset.errors import TresetError
 from treset.io.fcs_layout import Layout, channel_count, layout
 from treset.io.fcs_text import HEADER_BYTES, RawText, read_text, reading, whole_number
 from treset.io.fcs_write import write_fcs
+from treset.io.names import make_unique
 
 __all__ = ["FcsHeader", "linearise", "read_fcs", "read_header", "write_fcs"]
 
@@ -168,23 +168,6 @@ def _gain(text: str) -> float:
         return float(text)
     except ValueError:
         return 1.0
-
-
-def make_unique(names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-    """Append -1, -2 ... to repeated names (as anndata does); returns the names and the renames (old, new)."""
-    taken, seen = set(names), Counter()
-    unique, renamed = [], []
-    for name in names:
-        seen[name] += 1
-        new = name
-        if seen[name] > 1:
-            suffix = seen[name] - 1
-            while (new := f"{name}-{suffix}") in taken:
-                suffix += 1
-            taken.add(new)
-            renamed.append((name, new))
-        unique.append(new)
-    return tuple(unique), renamed
 
 
 def read_fcs(path: Path | str, dataset: int | None = None) -> tuple[FcsHeader, np.ndarray]:

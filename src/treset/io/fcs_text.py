@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -161,14 +162,12 @@ def parse_keywords(raw: bytes, path: Path) -> tuple[dict[str, str], list[str]]:
     if len(raw) < 4:
         raise TresetError(f"{path}: TEXT is empty, so nothing says how the events are stored; export it again.")
     delimiter, body = raw[:1], raw[1:]
-    standard, loose = _split_escaped(body, delimiter), body.split(delimiter)
     notes: list[str] = []
-    by_standard = _pairs(standard, delimiter)
-    pairs = by_standard
-    if (delimiter * 2) in body and not _complete(by_standard, delimiter):
-        by_empty = _pairs(loose, delimiter)
-        if _complete(by_empty, delimiter):
-            pairs = by_empty
+    pairs = standard = _pairs(_split_escaped(body, delimiter))
+    if (delimiter * 2) in body and not _complete(standard, delimiter):
+        loose = _pairs(body.split(delimiter))
+        if _complete(loose, delimiter):
+            pairs = loose
             notes.append("TEXT has empty values, which the FCS standard forbids; they were read as empty")
     if not pairs:
         raise TresetError(f"{path}: TEXT holds no keyword, so nothing says how the events are stored; export it again.")
@@ -182,13 +181,14 @@ def _split_escaped(body: bytes, delimiter: bytes) -> list[bytes]:
     return [part.replace(stand_in, delimiter) for part in body.replace(delimiter * 2, stand_in).split(delimiter)]
 
 
-def _pairs(tokens: list[bytes], delimiter: bytes) -> list[tuple[bytes, bytes]]:
+def _pairs(tokens: list[bytes]) -> list[tuple[bytes, bytes]]:
+    """Keywords and values; a keyword that is left over comes with an empty value."""
+    *whole, rest = tokens
     # After the last delimiter comes nothing, padding, or (an end one byte late) a byte of the next segment; when the
     # tokens before it are odd in number it is the unterminated last value.
-    *whole, rest = tokens
-    if len(whole) % 2 and rest.strip(b" \0\r\n"):
+    if len(whole) % 2 or len(rest.strip(b" \0\r\n")) > 1:
         whole.append(rest)
-    return list(zip(whole[::2], whole[1::2], strict=False))
+    return list(zip_longest(whole[::2], whole[1::2], fillvalue=b""))
 
 
 def _complete(pairs: list[tuple[bytes, bytes]], delimiter: bytes) -> bool:

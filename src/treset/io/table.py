@@ -84,7 +84,7 @@ def _read_text(path: Path, separator: str) -> pd.DataFrame:
 
 
 def write_tsv(table: pd.DataFrame, path: Path | str) -> Path:
-    """Write a table as TSV, whole or not at all, the same bytes for the same table.
+    r"""Write a table as TSV, whole or not at all, the same bytes for the same table.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def write_tsv(table: pd.DataFrame, path: Path | str) -> Path:
 
     Returns
     -------
-    ``path``. UTF-8, tabs, ``\\n``; numbers with as many digits as give back the same number, missing values blank.
+    ``path``. UTF-8, tabs, ``\n``; numbers with as many digits as give back the same number, missing values blank.
     """
     path = Path(path)
     with atomic(path) as temporary:

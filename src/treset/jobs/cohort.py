@@ -27,6 +27,8 @@ from treset.study.model import Cohort, Population
 if TYPE_CHECKING:
     from anndata import AnnData
 
+PANEL_COLUMNS = ["sample", "marker", "channel", "how"]
+
 
 @dataclass(frozen=True)
 class CohortSettings:
@@ -54,7 +56,7 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
     """
     backend = open_backend(settings.backend)
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
-    cells = draw_sketch(samples, settings.cohort.sketch_cells, settings.seed)
+    cells, panel = draw_sketch(samples, settings.cohort.sketch_cells, settings.seed)
     neighbors = embed(cells, settings, backend)
     nodes = resolve(settings.populations, cells.var_names)
     thresholds, names = phenotype(cells, nodes, neighbors, settings)
@@ -62,28 +64,37 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
     write_tsv(thresholds, folder / "thresholds.tsv")
     write_tsv(names, folder / "clusters.tsv")
     write_tsv(population_table(nodes), folder / "populations.tsv")
+    write_tsv(panel, folder / "panel.tsv")
     write_h5ad(cells, folder / "sketch.h5ad")
 
 
-def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> AnnData:
-    """An equal share of kept cells from every sample (:func:`treset.phenotype.sketch.allocate`)."""
+def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> tuple[AnnData, pd.DataFrame]:
+    """An equal share of kept cells from every sample.
+
+    Returns
+    -------
+    The sketch, and ``panel.tsv``: which channel of each file is which marker (cytometry), or how many genes it has (RNA).
+    """
     import anndata
 
     kept = {sample: np.flatnonzero(_keep(path)) for sample, path in samples.items()}
     empty = sorted(sample for sample, rows in kept.items() if not len(rows))
     if empty:
         raise TresetError(
-            f"no cell of sample {', '.join(empty)} passes the quality filters: see its quality.tsv for which filter drops them, and set "
-            "'exclude' with a reason in the sample sheet or change the filter in the config"
+            f"no cell of sample {', '.join(empty)} passes the quality filters: see its quality.tsv for which filter "
+            "drops them, and set 'exclude' with a reason in the sample sheet or change the filter in the config"
         )
     shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, budget)
-    parts = []
+    parts, panels = [], []
     for sample, path in samples.items():
         rows = kept[sample][sketch.draw(len(kept[sample]), shares[sample], sketch.sample_seed(seed, sample))]
-        part = read_h5ad(path)[rows].copy()
-        part.layers.clear()
-        part.obsm.clear()
-        part.obs = part.obs[["sample", "batch"]].astype(str)
+        whole = read_h5ad(path)
+        found = dict(whole.uns["treset_panel"]) or {
+            "sample": [sample], "marker": ["(genes)"], "channel": [str(whole.n_vars)], "how": ["genes in the file"]
+        }  # fmt: skip
+        panels.append(pd.DataFrame({name: list(values) for name, values in found.items()}, columns=PANEL_COLUMNS))
+        obs = whole.obs[["sample", "batch"]].iloc[rows].astype(str)
+        part = anndata.AnnData(whole.X[rows], obs=obs, var=whole.var)
         parts.append(part)
     joined = anndata.concat(parts, join="inner", merge="same")
     lost = max(part.n_vars for part in parts) - joined.n_vars
@@ -91,12 +102,16 @@ def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> AnnData:
         print(f"{joined.n_vars} variables are in every sample; {lost} of the largest sample's are not and are not used")
     if not joined.n_vars:
         raise TresetError("the samples have no variable in common: check that they use the same gene names or panel")
-    joined.uns["common"] = {"n_vars": joined.n_vars, "lost": lost}
-    return joined
+    return joined, pd.concat(panels, ignore_index=True)
 
 
 def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> np.ndarray:
-    """Coordinates, clusters and layout of the sketch, into ``cells``; returns each cell's neighbours (n, k) in the sketch."""
+    """Coordinates, clusters and layout of the sketch, into ``cells``.
+
+    Returns
+    -------
+    Each cell's neighbours (n, k) in the sketch, itself first.
+    """
     options, seed = settings.cohort, settings.seed
     if settings.modality == "rna":
         chosen = variable_genes(cells.X, settings.n_top_genes)
@@ -107,7 +122,7 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> np.ndar
     k = min(options.neighbors, cells.n_obs - 1)
     if k < 2 or not chosen.any():
         raise TresetError(
-            f"the sketch has {cells.n_obs} cells and {int(chosen.sum())} variables to cluster by, too few for a neighbour graph"
+            f"the sketch has {cells.n_obs} cells and {int(chosen.sum())} variables to cluster by: too few for a graph"
         )
     space, coordinates = fit_representation(
         cells.X[:, chosen], list(cells.var_names[chosen]), options.components, backend, seed
@@ -125,7 +140,8 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> np.ndar
     found = int(labels.max()) + 1
     if found > options.max_clusters:
         raise TresetError(
-            f"Leiden found {found} clusters, more than cohort.max_clusters = {options.max_clusters}: lower cohort.resolution ({options.resolution})"
+            f"Leiden found {found} clusters, more than cohort.max_clusters = {options.max_clusters}: "
+            f"lower cohort.resolution ({options.resolution})"
         )
     print(f"{found} clusters")
     cells.obs["cluster"] = pd.Categorical(annotate.cluster_names(labels))

@@ -66,8 +66,8 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     space = _representation(sketch)
     where = place(
         open_backend(settings.backend), sketch.obsm["X_pca"], clusters.codes.to_numpy(), sketch.obsm["X_umap"],
-        space.transform(inside[:, list(space.variables)].X), max(settings.map_neighbors, settings.neighbors if settings.modality == "rna" else 0),
-        float(sketch.uns["reach"]), votes=settings.map_neighbors,
+        space.transform(inside[:, list(space.variables)].X), max(settings.map_neighbors, settings.neighbors if
+        settings.modality == "rna" else 0), float(sketch.uns["reach"]), votes=settings.map_neighbors,
     )  # fmt: skip
     cluster = np.append(clusters.categories.to_numpy(dtype=object), "")[where.cluster]
 
@@ -86,7 +86,8 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     )
     far = int((where.cluster < 0).sum())
     print(
-        f"{sample}: {len(kept)} of {cells.n_obs} cells kept, {far} unlike the sketch, {int((population == 'unassigned').sum())} in no population"
+        f"{sample}: {len(kept)} of {cells.n_obs} cells kept, {far} unlike the sketch, "
+        f"{int((population == 'unassigned').sum())} in no population"
     )
     with atomic(profile_out) as path:
         table[ROW_COLUMNS].to_parquet(path, index=False)
@@ -126,12 +127,12 @@ def _read(
     columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
     batch = inside.obs["batch"].to_numpy(dtype=str)
     positive = {}
-    for marker in columns:
+    for marker, column in columns.items():
         mine = thresholds[(thresholds["population_parent"] == ROOT) & (thresholds["marker"] == marker)]
         limits = dict(zip(mine["batch"], mine["threshold"], strict=True))
         limit = np.array([limits.get(b, limits.get("", np.nan)) for b in batch])
         if np.isfinite(limit).all():
-            positive[marker] = columns[marker] >= limit
+            positive[marker] = column >= limit
     scores = {s.name: signatures.score_markers(s, columns) for s in settings.signatures}
     return columns, Values(columns, positive, {name: score for name, score in scores.items() if score is not None})
 

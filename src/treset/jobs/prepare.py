@@ -64,14 +64,16 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
     done.obs["sample"] = pd.Categorical([sample] * done.n_obs)
     done.obs["batch"] = pd.Categorical([batch] * done.n_obs)
     done.obs_names = [f"{sample}:{i}" for i in range(done.n_obs)]
+    done.uns["treset_io"] = data.uns["treset_io"]
+    done.uns["treset_panel"] = data.uns.get("treset_panel", {})
     table.insert(0, "sample", sample)
-    for note in data.uns.get("treset_io", {}).get("notes", []):
+    for note in data.uns["treset_io"]["notes"]:
         print(f"{sample}: {note}")
     write_tsv(table, quality)
     write_h5ad(done, cells)
 
 
-def _scrublet():  # noqa: ANN202 (a bound method)
+def _scrublet():
     """The doublet finder; small samples do not repay a GPU's start, so it is the CPU's."""
     from treset.compute import open_backend
 

@@ -31,5 +31,5 @@ def simulate(parameters: dict, files: Sequence[str]) -> None:
     missing = [path for path in files if not Path(path).exists()]
     if missing:
         raise TresetError(
-            f"the simulated design makes no {missing[0]}: the sample sheet must be the one that 'treset simulate' writes"
+            f"the simulated design makes no {missing[0]}: the sheet must be the one that 'treset simulate' writes"
         )

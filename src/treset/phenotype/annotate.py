@@ -38,8 +38,9 @@ def name_clusters(
 
     Returns
     -------
-    Columns ``cluster population confidence n_cells evidence reason``; confidence is the share of the cluster's cells within the named population
-    (or its descendants); population ``unassigned`` with a reason where no population reaches ``min_purity``.
+    Columns ``cluster population confidence n_cells evidence reason``; confidence is the share of the cluster's cells
+    within the named population (or its descendants); population ``unassigned`` with a reason where no population
+    reaches ``min_purity``.
     """
     lines = {node.name: [node.name, *ancestors(nodes, node.name)] for node in nodes}
     depth = {node.name: len(lines[node.name]) for node in nodes}

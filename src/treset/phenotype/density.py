@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -91,9 +92,9 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
     kept = list(peaks)
     # merge from the shallowest valley up until every remaining one is significant
     while len(kept) > 1:
-        lows = [a + int(np.argmin(counts[a : b + 1])) for a, b in zip(kept, kept[1:], strict=False)]
+        lows = [a + int(np.argmin(counts[a : b + 1])) for a, b in pairwise(kept)]
         scores = []
-        for (a, b), low in zip(zip(kept, kept[1:], strict=False), lows, strict=True):
+        for (a, b), low in zip(pairwise(kept), lows, strict=True):
             top, bottom = min(counts[a], counts[b]) * window, counts[low] * window
             far = estimate.grid[b] - estimate.grid[a] >= min_distance
             scores.append((top - bottom) / np.sqrt(top + bottom + 1.0) if far else -1.0)
@@ -102,7 +103,7 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
             break
         a, b = kept[worst], kept[worst + 1]
         kept.remove(a if counts[a] < counts[b] else b)
-    for a, b in zip(kept, kept[1:], strict=False):
+    for a, b in pairwise(kept):
         low = a + int(np.argmin(counts[a : b + 1]))
         at = float(estimate.grid[low])
         if at < floor:
@@ -128,6 +129,7 @@ def cut(
     side: Literal["split", "hi", "lo"],
     *,
     fallback: float | None = None,
+    wider: np.ndarray | None = None,
     floor: float = 0.5,
     min_distance: float = 0.6,
     tail: float = 2.5,
@@ -143,6 +145,9 @@ def cut(
         ``split``: between negative and positive; ``hi``: above it lie the brightest; ``lo``: below it lie the dimmest.
     fallback
         The marker's threshold in the population above, taken for ``split`` where the density has one mode.
+    wider
+        (m,) values in the whole parent, for ``hi`` and ``lo``: where the values themselves have one mode, the cut is
+        sought there.
     floor, min_distance
         See :func:`valleys`; the defaults are for arcsinh-transformed cytometry.
     tail
@@ -163,6 +168,10 @@ def cut(
             # the deepest valley, a balanced one before one that cuts off a few cells
             best = max(found, key=lambda v: np.log(v.depth) * np.sqrt(v.minor_share))
         return Cut(best.value, "valley", best.depth)
+    if wider is not None and len(wider) > len(values):
+        return cut(
+            wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells
+        )
     mode, left, right = main_mode(values)
     if side == "lo":
         return Cut(mode - 0.6 * tail * max(right, left), "tail", 1.0)

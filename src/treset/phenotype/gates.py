@@ -12,7 +12,7 @@ from treset.phenotype.tree import ROOT, Node, Rule
 
 THRESHOLD_COLUMNS = ["population_parent", "marker", "batch", "threshold", "method", "separation", "n_cells"]
 
-#: Cells of a batch at which its own threshold and the pooled one weigh the same.
+#: Cells of a batch at which its own threshold and the pooled one weigh the same, for a valley of depth 2 or a tail.
 _SHRINK_CELLS = 1_000
 
 Columns = Mapping[str, np.ndarray]
@@ -29,7 +29,8 @@ def fit_thresholds(
 ) -> pd.DataFrame:
     """Find every threshold the tree needs, within the parent, pooled and per batch.
 
-    A batch's own threshold is drawn towards the pooled one by its number of cells, so that a drift of the stain is followed and noise is not.
+    A batch's own threshold is drawn towards the pooled one by its number of cells, so that a drift of the stain is
+    followed and noise is not.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def fit_thresholds(
 
     Returns
     -------
-    Columns ``population_parent marker batch threshold method separation n_cells``; ``batch`` "" is the pooled threshold.
+    Columns ``population_parent marker batch threshold method separation n_cells``; ``batch`` "" is the pooled
+    threshold.
     """
     fitted: dict[tuple[str, str], dict[str, tuple[Cut, int]]] = {}
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
@@ -61,8 +63,9 @@ def fit_thresholds(
             if key not in fitted:
                 scope = mask if rule.level in ("+", "-") else met
                 fallback = _fallback(fitted, node, nodes, rule)
+                wider = None if rule.level in ("+", "-") else mask
                 fitted[key] = _fit_one(
-                    _values(columns, rule), scope, batch, batches, rule, fallback, floor, min_distance
+                    _values(columns, rule), scope, wider, batch, batches, rule, fallback, floor, min_distance
                 )
             met &= _meets(_values(columns, rule), batch, {b: c.value for b, (c, _) in fitted[key].items()}, rule)
         masks[node.name] = _without(met, node, masks)
@@ -70,7 +73,7 @@ def fit_thresholds(
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")
             fitted[ROOT, marker] = _fit_one(
-                columns[marker], masks[ROOT], batch, batches, rule, None, floor, min_distance
+                columns[marker], masks[ROOT], None, batch, batches, rule, None, floor, min_distance
             )
     rows = [
         (scope, marker, b, c.value, c.method, c.separation, n)
@@ -145,22 +148,30 @@ def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.
 
 
 def _fit_one(
-    values: np.ndarray, scope: np.ndarray, batch: np.ndarray, batches: list[str], rule: Rule,
+    values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batch: np.ndarray, batches: list[str], rule: Rule,
     fallback: float | None, floor: float, min_distance: float,
 ) -> dict[str, tuple[Cut, int]]:  # fmt: skip
-    side = {"+": "split", "-": "split"}.get(rule.level, rule.level)
-    pooled = cut(values[scope], side, fallback=fallback, floor=floor, min_distance=min_distance)
+    side = rule.level if rule.level in ("hi", "lo") else "split"
+
+    def find(inside: np.ndarray) -> Cut:
+        around = None if wider is None else values[wider & inside]
+        return cut(
+            values[scope & inside], side, fallback=fallback, wider=around, floor=floor, min_distance=min_distance
+        )
+
+    pooled = find(np.ones(len(values), dtype=bool))
     cuts = {"": (pooled, int(scope.sum()))}
     if len(batches) < 2:
         return cuts
     for name in batches:
-        inside = scope & (batch == name)
-        n = int(inside.sum())
-        own = cut(values[inside], side, fallback=fallback, floor=floor, min_distance=min_distance)
+        n = int((scope & (batch == name)).sum())
+        own = find(batch == name)
         if own.method != pooled.method or own.method in ("parent", "none") or not np.isfinite(own.value):
             cuts[name] = (Cut(pooled.value, pooled.method, pooled.separation), n)
             continue
-        weight = n / (n + _SHRINK_CELLS)
+        # a deep valley is sure of itself with few cells, a tail is not
+        depth = min(own.separation, 100.0) - 1.0 if own.method == "valley" else 1.0
+        weight = n * depth / (n * depth + _SHRINK_CELLS)
         cuts[name] = (Cut(weight * own.value + (1 - weight) * pooled.value, own.method, own.separation), n)
     return cuts
 

@@ -16,7 +16,8 @@ class Placement:
     Attributes
     ----------
     cluster
-        (n,) index into the sketch's cluster ids, by majority of the neighbours (the nearer one where they tie); -1: unlike the sketch.
+        (n,) index into the sketch's cluster ids, by majority of the neighbours (the nearer one where they tie); -1:
+        unlike the sketch.
     confidence
         (n,) share of the neighbours that agree.
     umap

@@ -29,7 +29,8 @@ class Values:
     scores
         Signature -> (n,).
     location
-        The measure that says where a marker lies: ``median`` (cytometry) or ``mean`` (RNA, where most medians are zero).
+        The measure that says where a marker lies: ``median`` (cytometry) or ``mean`` (RNA, where most medians are
+        zero).
     """
 
     columns: Mapping[str, np.ndarray]
@@ -95,7 +96,8 @@ def sample_rows(sample: str, origin: str, groups: Sequence[Group], values: Value
 
     Returns
     -------
-    Columns ``sample population parent origin measure marker value n_cells``, in a fixed order; an empty population has count 0 and NaN medians.
+    Columns ``sample population parent origin measure marker value n_cells``, in a fixed order; an empty population
+    has count 0 and NaN medians.
     """
     counts = {ROOT: n_cells, **{g.name: int(g.mask.sum()) for g in groups}}
     rows: list[tuple] = [(ROOT, "", "count", "", float(n_cells), n_cells)]

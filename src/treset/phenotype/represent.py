@@ -39,8 +39,8 @@ def fit_representation(
 ) -> tuple[Representation, np.ndarray]:
     """Choose and fit the representation.
 
-    With at most ``components`` columns the values are used as they are (a cytometry panel needs no PCA), otherwise that many principal
-    components.
+    With at most ``components`` columns the values are used as they are (a cytometry panel needs no PCA), otherwise
+    that many principal components.
 
     Returns
     -------
@@ -54,7 +54,8 @@ def fit_representation(
 
 
 def variable_genes(x: sparse.csr_matrix, n_top: int) -> np.ndarray:
-    """Highly variable genes of log-normalised expression (dispersion in bins of the mean; Satija 2015, doi:10.1038/nbt.3192).
+    """Highly variable genes of log-normalised expression (dispersion in bins of the mean; Satija 2015,
+    doi:10.1038/nbt.3192).
 
     Parameters
     ----------

@@ -15,8 +15,9 @@ def gene_weights(
 ) -> np.ndarray | None:
     """Weights of a gene score: its genes against controls of like expression.
 
-    Tirosh 2016 (doi:10.1126/science.aad0501), as scanpy's ``score_genes``: mean of the set minus mean of ``controls`` genes drawn from each of its
-    genes' bins of mean expression; genes that should be low count negatively in the same way.
+    Tirosh 2016 (doi:10.1126/science.aad0501), as scanpy's ``score_genes``: mean of the set minus mean of ``controls``
+    genes drawn from each of its genes' bins of mean expression; genes that should be low count negatively in the same
+    way.
 
     Parameters
     ----------

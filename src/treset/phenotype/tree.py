@@ -17,8 +17,8 @@ ROOT = "cells"
 class Rule:
     """A condition on columns that exist.
 
-    ``threshold`` names the threshold it reads: siblings share the split of a marker in their parent, while ``hi`` and ``lo`` are found among
-    the cells that meet the conditions before them and belong to one population alone.
+    ``threshold`` names the threshold it reads: siblings share the split of a marker in their parent, while ``hi`` and
+    ``lo`` are found among the cells that meet the conditions before them and belong to one population alone.
     """
 
     columns: tuple[str, ...]
@@ -49,6 +49,8 @@ class Node:
     reason: str = ""
     #: What was passed over because it was not measured.
     notes: tuple[str, ...] = field(default=())
+    #: No rule of its own, and none of the siblings it leaves out can be measured: nothing tells it from its parent.
+    same_as_parent: bool = False
 
     @property
     def measurable(self) -> bool:
@@ -80,7 +82,8 @@ def resolve(populations: Sequence[Population], measured: Collection[str]) -> lis
 
     Returns
     -------
-    One node a population. A population whose marker was not measured, or whose parent cannot be measured, carries the reason.
+    One node a population. A population whose marker was not measured, or whose parent cannot be measured, carries the
+    reason.
 
     Raises
     ------
@@ -122,6 +125,9 @@ def _resolve_one(population: Population, measured: set[str], nodes: dict[str, No
     notes: list[str] = []
     reason = ""
     parent = population.parent or ROOT
+    while parent in nodes and nodes[parent].same_as_parent:
+        notes.append(f"{parent} cannot be told from {nodes[parent].parent} here, which takes its place as the parent")
+        parent = nodes[parent].parent
     if parent in nodes and not nodes[parent].measurable:
         reason = f"its parent {parent} is not measurable: {nodes[parent].reason}"
     for condition in population.conditions:
@@ -139,6 +145,9 @@ def _resolve_one(population: Population, measured: set[str], nodes: dict[str, No
             without.append(sibling)
         else:
             notes.append(f"{sibling} cannot be measured here and is not taken out")
+    same = bool(population.without) and not without and not rules and not reason
+    if same:
+        reason = f"it is {parent} without {', '.join(population.without)}, which cannot be measured here"
     return Node(
         population.name,
         parent,
@@ -148,6 +157,7 @@ def _resolve_one(population: Population, measured: set[str], nodes: dict[str, No
         population.source or "",
         reason,
         tuple(notes),
+        same,
     )
 
 

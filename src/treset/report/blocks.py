@@ -73,6 +73,13 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Notes:
+    """Sentences that a monitor left, folded when there are many."""
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
 class CellMap:
     """The interactive map; ``payload`` is the JSON that report.js reads."""
 
@@ -82,7 +89,7 @@ class CellMap:
     download: Download | None = None
 
 
-Block = Figure | Table | Note | CellMap
+Block = Figure | Table | Note | Notes | CellMap
 
 
 @dataclass(frozen=True)

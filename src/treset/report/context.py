@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from treset.study.model import Study
 
 from . import text
-from .read import Monitor, Results
+from .read import Results
 
 
 @dataclass(frozen=True)
 class Context:
-    """A study with its results, arms masked where the study is blinded."""
+    """A study with its results (arms already masked where the study is blinded, see `blind`)."""
 
     study: Study
     results: Results
 
-    @cached_property
+    @property
     def samples(self) -> pd.DataFrame:
-        """The sheet, with the arm masked in a blinded study."""
-        return mask(self.study.samples) if self.study.blinded else self.study.samples
+        """The sheet."""
+        return self.study.samples
 
-    @cached_property
+    @property
     def profiles(self) -> pd.DataFrame:
-        """The waist, with the arm masked in a blinded study."""
-        return mask(self.results.profiles) if self.study.blinded else self.results.profiles
+        """The waist."""
+        return self.results.profiles
 
     @cached_property
     def parents(self) -> dict[str, str]:
@@ -37,40 +38,72 @@ class Context:
         table = self.results.populations
         return tree | {p: q or "cells" for p, q in zip(table["population"], table["parent"], strict=True)}
 
-    @property
-    def arms(self) -> list[str]:
-        """The arms that may be shown."""
-        return [] if self.study.blinded else labels(self.study.included["arm"])
+    def ancestors(self, population: str) -> list[str]:
+        """Give the populations that hold this one, nearest first; the root ``cells`` is last."""
+        found: list[str] = []
+        at = self.parents.get(population, "")
+        while at and at not in found:
+            found.append(at)
+            at = self.parents.get(at, "")
+        return found
 
-    def subjects(self) -> pd.DataFrame:
-        """The analysed samples of patients (no shared controls)."""
+    def subjects(self, resting: bool = False) -> pd.DataFrame:
+        """Give the analysed samples of patients (no shared controls).
+
+        ``resting``: where some have a stimulus and others none, those without only, as the monitors over visits read them.
+        """
         sheet = self.samples
-        return sheet[(sheet["exclude"] == "") & ~sheet["anchor"].astype(bool)]
+        sheet = sheet[(sheet["exclude"] == "") & ~sheet["anchor"].astype(bool)]
+        plain = sheet["stimulus"] == ""
+        return sheet[plain] if resting and plain.any() else sheet
 
     def values(
-        self, population: str, measure: str, origin: str, parent: str | None = None, marker: str | None = None
+        self,
+        population: str,
+        measure: str,
+        origin: str,
+        parent: str | None = None,
+        marker: str | None = None,
+        resting: bool = False,
     ) -> pd.DataFrame:
         """Give the rows of the waist of one measure, patients only, one row a sample.
 
-        ``parent`` None is the population's own parent. Where rows of several parents remain, none is chosen: the
-        result is empty.
+        ``parent`` None is the population's own parent; another ancestor's share is the ratio of the two counts in the
+        waist. Where several rows of a sample remain, none is chosen: the result is empty.
         """
         rows = self.profiles
-        rows = rows[
-            (rows["population"] == population)
-            & (rows["measure"] == measure)
-            & (rows["origin"] == origin)
-            & (rows["marker"] == (marker or ""))
-            & rows["sample"].isin(self.subjects()["sample"])
-        ]
-        if measure == "percent_of_parent" or rows["parent"].nunique() > 1:
-            rows = rows[rows["parent"] == (parent or self.parents.get(population, ""))]
-        return rows if not rows["sample"].duplicated().any() else rows.iloc[:0]
+        rows = rows[(rows["origin"] == origin) & rows["sample"].isin(self.subjects(resting)["sample"])]
+        own = rows[rows["population"] == population]
+        wanted = "percent_of_total" if (measure, parent) == ("percent_of_parent", "cells") else measure
+        found = own[(own["measure"] == wanted) & (own["marker"] == (marker or ""))]
+        if wanted == "percent_of_parent":
+            known = parent or self.parents.get(population)
+            held = found if known is None else found[found["parent"] == known]
+            found = (
+                held if len(held) or parent is None else _ratio(rows, own, parent, parent in self.ancestors(population))
+            )
+        else:
+            found = found.drop_duplicates(["sample", "value", "n_cells"])
+        return found if not found["sample"].duplicated().any() else found.iloc[:0]
+
+    def rests_on(self, rows: pd.DataFrame, measure: str, origin: str, marker: str | None) -> pd.Series:
+        """Give the cells that must be enough for each value: the denominator, or the population itself for medians."""
+        whole = {"count": "cells", "ratio": marker or ""}.get(measure)
+        if measure == "per_ul":
+            named = rows["sample"].map(self.samples.drop_duplicates("sample").set_index("sample")["counted_population"])
+        elif whole is not None:
+            named = pd.Series(whole, index=rows.index)
+        else:
+            return rows["n_cells"]
+        counted = self.profiles[(self.profiles["measure"] == "count") & (self.profiles["origin"] == origin)]
+        counts = counted.drop_duplicates(["sample", "population"]).set_index(["sample", "population"])["value"]
+        found = counts.reindex(pd.MultiIndex.from_arrays([rows["sample"], named]))
+        return pd.Series(found.to_numpy(), index=rows.index).fillna(rows["n_cells"])
 
     def label(self, row: pd.Series | dict) -> str:
         """Name the measure of an effects row."""
         population = str(row["population"])
-        parent = self.endpoint_parent(str(row.get("endpoint", ""))) or self.parents.get(population, "")
+        parent = self.endpoint_parent(str(row.get("endpoint", ""))) or self.parents.get(population.split(" + ")[0], "")
         return text.measure(str(row["measure"]), population, parent, str(row["marker"]), self.study.modality)
 
     def endpoint_parent(self, name: str) -> str | None:
@@ -79,9 +112,15 @@ class Context:
         return next((e.parent for e in treg.endpoints if e.name == name), None) if treg else None
 
 
-def mask(table: pd.DataFrame) -> pd.DataFrame:
-    """Hide the arm."""
-    return table.assign(arm="") if "arm" in table else table
+def _ratio(rows: pd.DataFrame, own: pd.DataFrame, parent: str, related: bool) -> pd.DataFrame:
+    """Make the share of an ancestor from the two counts of the waist."""
+    counts = own[own["measure"] == "count"]
+    whole = rows[(rows["population"] == parent) & (rows["measure"] == "count")].drop_duplicates("sample")
+    of = counts["sample"].map(whole.set_index("sample")["value"])
+    made = counts.assign(
+        parent=parent, measure="percent_of_parent", value=100 * counts["value"] / of.where(of > 0), n_cells=of
+    )
+    return made.dropna(subset=["value"]) if related else made.iloc[:0]
 
 
 def labels(column: pd.Series) -> list[str]:
@@ -93,49 +132,4 @@ def visits(table: pd.DataFrame) -> list[str]:
     """Give the visits by median day; those without a day last, in the order of the sheet."""
     order = {v: i for i, v in enumerate(labels(table["visit"]))}
     day = table.groupby("visit", sort=False)["day"].median()
-    return sorted(order, key=lambda v: (pd.isna(day[v]), day[v] if pd.notna(day[v]) else 0.0, order[v]))
-
-
-def blind(context: Context) -> Context:
-    """Withhold in a blinded study every effect, patient column and sentence that tells the arms apart.
-
-    The rows stay, so that nothing is silently dropped: their numbers are removed and their note says why.
-    """
-    if not context.study.blinded:
-        return context
-    arms = labels(context.study.samples["arm"])
-    return replace(
-        context,
-        results=replace(
-            context.results,
-            monitors={name: _blind(monitor, arms) for name, monitor in context.results.monitors.items()},
-        ),
-    )
-
-
-def _names(value: object, arms: list[str]) -> bool:
-    words = f" {value} "
-    return any(
-        f" {arm} " in words.replace(",", " ").replace(":", " ").replace("(", " ").replace(")", " ") for arm in arms
-    )
-
-
-WITHHELD = "withheld: the study is blinded"
-
-
-def _blind(monitor: Monitor, arms: list[str]) -> Monitor:
-    effects = monitor.effects.copy()
-    hidden = effects["contrast"].map(lambda c: _names(c, arms))
-    effects.loc[hidden, ["estimate", "lower", "upper", "p_value", "q_value", "n"]] = float("nan")
-    effects.loc[hidden, "contrast"] = "between arms"
-    effects.loc[hidden, "verdict"] = "not evaluable"
-    effects.loc[hidden, "note"] = WITHHELD
-    patients = monitor.patients.drop(columns=[c for c in ("arm",) if c in monitor.patients])
-    summary = dict(monitor.summary)
-    primary = summary.get("primary")
-    told = [str(summary.get("reason", "")), *[str(v) for v in (summary.get("headline") or {}).values()]]
-    if (isinstance(primary, dict) and _names(primary.get("contrast", ""), arms)) or any(_names(t, arms) for t in told):
-        summary |= {"verdict": "not evaluable", "reason": f"The comparison of the arms is {WITHHELD}.", "primary": None}
-        summary["headline"] = {"value": "blinded", "caption": WITHHELD}
-    summary["notes"] = [n if not _names(n, arms) else WITHHELD for n in summary.get("notes") or []]
-    return replace(monitor, effects=effects, patients=patients, summary=summary)
+    return sorted(order, key=lambda v: (bool(np.isnan(day[v])), day[v] if not np.isnan(day[v]) else 0.0, order[v]))

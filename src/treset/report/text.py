@@ -58,6 +58,13 @@ def count(value: float | None) -> str:
     return DASH if missing(value) else f"{round(float(value)):,}".replace(",", THIN).replace("-", MINUS)  # type: ignore[arg-type]
 
 
+def tick(value: float, plus: bool = False) -> str:
+    """Write the value of an axis: as short as it is exact."""
+    shown = f"{abs(value):.10g}"
+    sign = MINUS if value < 0 else ("+" if plus and value > 0 else "")
+    return sign + (count(abs(value)) if abs(value) >= 10_000 else shown)
+
+
 def p_value(value: float | None) -> str:
     """Write a p- or q-value: three digits, ``<0.001`` under that."""
     if missing(value):
@@ -87,6 +94,8 @@ def change(value: float | None, scale: str, digits: int = 3) -> str:
         return f"\u00d7{number(math.exp(min(float(value), 700.0)), digits)}"  # type: ignore[arg-type]
     if scale == "percent_change":
         return f"{signed(value, digits)}{THIN}%"
+    if scale == "percent":
+        return f"{number(value, digits)}{THIN}%"
     return signed(value, digits)
 
 
@@ -104,6 +113,7 @@ def scale_name(scale: str) -> str:
         "percent_change": "change, %",
         "difference": "difference",
         "log2_ratio": "log2 fold change",
+        "percent": "percent",
     }
     return known.get(scale, scale.replace("_", " "))
 
@@ -126,4 +136,6 @@ def measure(name: str, population: str, parent: str = "", marker: str = "", moda
         return f"{population} / {marker} ratio"
     if name == "count":
         return f"{population}, cells counted"
+    if name.startswith("patients"):
+        return name
     return " ".join(part for part in (population, name.replace("_", " "), marker) if part)

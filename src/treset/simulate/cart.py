@@ -42,7 +42,7 @@ _BASELINE = {
     "B naive": 0.40,
     "B unswitched memory": 0.06,
     "B switched memory": 0.26,
-    "B DN": 0.16,
+    "B double negative": 0.16,
     "Plasmablast": 0.06,
 }
 #: A share of B cells (of all living cells) below this is none.
@@ -114,13 +114,14 @@ def _recovery_day(values: Mapping[str, Any], patient: Patient) -> float:
             return float(day)
     raise TresetError(
         f"simulate: recovery_mean {values['recovery_mean']} +/- {values['recovery_sd']} days lies outside days "
-        f"{earliest} to {latest}, in which aplasia and recovery can be seen with these visits; change recovery_mean or days."
+        f"{earliest} to {latest}, in which aplasia and recovery can be seen with these visits; change recovery_mean or "
+        "days."
     )
 
 
 def _returned(values: Mapping[str, Any]) -> dict[str, float]:
     rest = 1 - values["naive_after"] - values["transitional_after"]
-    memory = {"B unswitched memory": 0.25, "B switched memory": 0.45, "B DN": 0.2, "Plasmablast": 0.1}
+    memory = {"B unswitched memory": 0.25, "B switched memory": 0.45, "B double negative": 0.2, "Plasmablast": 0.1}
     young = {"B transitional": values["transitional_after"], "B naive": values["naive_after"]}
     return young | {name: rest * share for name, share in memory.items()}
 

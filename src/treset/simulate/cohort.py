@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from treset.errors import TresetError
-from treset.simulate.composition import Shares, leaf_shares, typical_shares, vary
+from treset.simulate.composition import Shares, leaf_shares, set_share, typical_shares, vary
 from treset.simulate.panel import MARKERS, panel_table
-from treset.simulate.populations import LEAVES, intensity_table, leaves_of
+from treset.simulate.populations import CELL_SD, LEAVES, RNA_PLATELETS, intensity_table, leaves_of
 from treset.simulate.trial import TRUTH_COLUMNS, SamplePlan, Trial, generator
 
 SHEET_COLUMNS = (
@@ -70,6 +71,8 @@ def make_patients(
         Usual shares around which the patients vary. Default: healthy blood.
     """
     typical = typical or typical_shares()
+    if values["modality"] == "rna":
+        set_share(typical, "Platelets", RNA_PLATELETS)
     made = []
     for number, (arm, disease) in enumerate(zip(arms, diseases, strict=True)):
         name = f"P{number + 1:02d}"
@@ -121,7 +124,7 @@ def sheet_row(values: Mapping[str, Any], patient: Patient, sample: str, visit: s
     row = dict.fromkeys(SHEET_COLUMNS, "")
     row.update(
         sample=sample,
-        file=f"{values['prefix'].rstrip('/')}/{sample}.{suffix}".lstrip("/" if not values["prefix"] else ""),
+        file=f"{values['prefix'].rstrip('/')}/{sample}.{suffix}" if values["prefix"] else f"{sample}.{suffix}",
         patient=patient.patient,
         visit=visit,
         day=day,
@@ -202,11 +205,11 @@ def typical_median(population: str, marker: str, fold: float = 1.0, cofactor: fl
 
 
 def _mixture_median(weights: np.ndarray, medians: np.ndarray) -> float:
-    from scipy.optimize import brentq
-    from scipy.special import ndtr
-
-    from treset.simulate.populations import CELL_SD
-
+    """Median of a mixture of log-normals, by bisection of its distribution function."""
     centres = np.log(medians)
-    below: Callable[[float], float] = lambda x: float(weights @ ndtr((x - centres) / CELL_SD)) - 0.5  # noqa: E731
-    return float(np.exp(brentq(below, centres.min() - 1, centres.max() + 1)))
+    low, high = float(centres.min()), float(centres.max())
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = sum(w * NormalDist(c, CELL_SD).cdf(middle) for w, c in zip(weights, centres, strict=True))
+        low, high = (middle, high) if below < 0.5 else (low, middle)
+    return float(np.exp((low + high) / 2))

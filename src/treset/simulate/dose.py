@@ -38,7 +38,7 @@ DOSE: dict[str, Any] = {
 _RESPONSES: tuple[tuple[str | None, tuple[str, ...], float], ...] = (
     (None, ("Treg",), 45.0),
     ("ratio_nk_bright", ("NK CD56bright",), 60.0),
-    ("ratio_tconv", ("CD4 naive", "CD4 CM", "CD4 EM", "CD4 TEMRA"), 30.0),
+    ("ratio_tconv", ("Tconv",), 30.0),
     ("ratio_cd8", ("CD8 T", "gdT", "NKT-like"), 30.0),
     ("ratio_nk_dim", ("NK CD56dim",), 20.0),
 )

@@ -78,7 +78,7 @@ _ENDPOINTS = {
     "foxp3_folds": "treg_foxp3",
 }
 #: Shares that the drug does not touch (Treg expand inside CD4 T, so the share of CD4 T among T stays).
-_UNTOUCHED = ("CD8 T", "CD4 T", "B naive", "Monocyte classical")
+_UNTOUCHED = ("CD8 T", "CD4 T", "B naive", "Monocytes classical")
 
 
 def open_label(values: Mapping[str, Any]) -> Trial:
@@ -122,8 +122,8 @@ def _balanced(values: Mapping[str, Any], arms: list[str], diseases: list[str]) -
 
 def _check_folds(values: Mapping[str, Any]) -> None:
     faults = [
-        f"simulate: {len(values['visits'])} visits but '{name}' is {list(values[name])}, give one factor above 0 a visit "
-        "and 1 at the first."
+        f"simulate: {len(values['visits'])} visits but '{name}' is {list(values[name])}, give one factor above 0 a "
+        "visit and 1 at the first."
         for name in _FOLDS
         if len(values[name]) != len(values["visits"])
         or not all(isinstance(fold, (int, float)) and fold > 0 for fold in values[name])
@@ -158,7 +158,8 @@ def _truth(values: Mapping[str, Any], arms: set[str]) -> list[tuple]:
     first, *later = values["visits"]
     rows = []
     for number, visit in enumerate(later, start=1):
-        contrast = f"{visit} vs {first}" if len(arms) == 1 else f"IL-2 vs placebo, {visit} vs {first}"
+        contrast = f"{visit} vs {first}" if len(arms) == 1 else f"{visit} vs {first}, IL-2 vs placebo"
+        suffix = "" if number == 1 else f"_{visit}"
         for name in _FOLDS:
             fold = float(values[name][number])
             verdict = "met" if fold > 1 else "not met"
@@ -168,8 +169,9 @@ def _truth(values: Mapping[str, Any], arms: set[str]) -> list[tuple]:
             else:
                 population, measure, marker, scale = "Treg", "median", _MARKERS[name], "difference"
                 value = typical_median("Treg", marker, fold) - typical_median("Treg", marker)
-            rows.append((_ENDPOINTS[name], population, measure, marker, contrast, scale, value, verdict))
+            rows.append((_ENDPOINTS[name] + suffix, population, measure, marker, contrast, scale, value, verdict))
         rows += [
-            ("untouched", name, "percent_of_parent", "", contrast, "log_ratio", 0.0, "not met") for name in _UNTOUCHED
+            ("untouched" + suffix, name, "percent_of_parent", "", contrast, "log_ratio", 0.0, "not met")
+            for name in _UNTOUCHED
         ]
     return rows

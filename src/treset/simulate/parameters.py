@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from treset.errors import Faults, TresetError
@@ -67,7 +67,7 @@ def resolve(design: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> di
     faults = []
     for name, value in given.items():
         if name not in values:
-            faults.append(f"simulate: design '{design}' has no parameter '{name}'{did_you_mean(name, values)}.")
+            faults.append(f"simulate: design '{design}' has no parameter '{name}'{did_you_mean(name, values)}")
             continue
         try:
             values[name] = _convert(name, value, values[name])
@@ -80,10 +80,13 @@ def resolve(design: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> di
     return values
 
 
-def did_you_mean(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Give ``", did you mean 'x'?"`` or the list of what there is."""
     near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f", did you mean '{near[0]}'" if near else f"; known are {', '.join(known)}"
+    if near:
+        return f", did you mean '{near[0]}'?"
+    names = list(known)
+    return f"; known are {', '.join(names[:30])}{' ...' if len(names) > 30 else ''}."
 
 
 def _convert(name: str, value: Any, default: Any) -> Any:

@@ -12,11 +12,15 @@ from treset.simulate.panel import MARKERS
 
 ROOT = "cells"
 
+#: Platelets among the barcodes of scRNA-seq; cytometry gates them out and the tree has none.
+RNA_PLATELETS = 0.01
+
 #: Parent -> children with their usual share of the parent (each row sums to 1).
 TREE: dict[str, dict[str, float]] = {
-    ROOT: {"T": 0.60, "B": 0.10, "NK": 0.11, "Monocyte": 0.17, "mDC": 0.010, "pDC": 0.004, "Basophil": 0.006},
+    ROOT: {"T": 0.60, "B": 0.10, "NK": 0.11, "Myeloid": 0.184, "Basophils": 0.006, "Platelets": 0.0},
     "T": {"CD4 T": 0.60, "CD8 T": 0.31, "gdT": 0.05, "NKT-like": 0.04},
-    "CD4 T": {"CD4 naive": 0.42, "CD4 CM": 0.27, "CD4 EM": 0.22, "CD4 TEMRA": 0.04, "Treg": 0.05},
+    "CD4 T": {"Tconv": 0.95, "Treg": 0.05},
+    "Tconv": {"CD4 naive": 0.44, "CD4 CM": 0.29, "CD4 EM": 0.23, "CD4 TEMRA": 0.04},
     "Treg": {"Treg naive": 0.25, "Treg effector": 0.75},
     "CD8 T": {"CD8 naive": 0.35, "CD8 CM": 0.15, "CD8 EM": 0.28, "CD8 TEMRA": 0.22},
     "B": {
@@ -24,11 +28,12 @@ TREE: dict[str, dict[str, float]] = {
         "B naive": 0.58,
         "B unswitched memory": 0.11,
         "B switched memory": 0.17,
-        "B DN": 0.06,
+        "B double negative": 0.06,
         "Plasmablast": 0.02,
     },
     "NK": {"NK CD56bright": 0.08, "NK CD56dim": 0.92},
-    "Monocyte": {"Monocyte classical": 0.82, "Monocyte intermediate": 0.07, "Monocyte non-classical": 0.11},
+    "Myeloid": {"Monocytes": 0.82, "Monocytes non-classical": 0.10, "mDC": 0.055, "pDC": 0.025},
+    "Monocytes": {"Monocytes classical": 0.92, "Monocytes intermediate": 0.08},
 }
 
 PARENT: dict[str, str] = {child: parent for parent, children in TREE.items() for child in children}
@@ -59,18 +64,19 @@ INTENSITIES: dict[str, str] = {
     "B naive": "CD24 22; CD38 22; IgD 90; CD21 60; CCR7 25",
     "B unswitched memory": "CD24 45; CD38 6; IgD 35; CD27 40; CD21 60; CCR7 10",
     "B switched memory": "CD24 50; CD38 5; CD27 55; CD21 55; CCR7 8",
-    "B DN": "CD24 12; CD38 5; CD21 14; CD11c 5; CCR7 4",
+    "B double negative": "CD24 12; CD38 5; CD21 14; CD11c 5; CCR7 4",
     "Plasmablast": "CD19 40; CD20 2; CD27 160; CD38 500; CD21 4; Ki-67 40; HLA-DR 60; CD45RA 20",
     "NK": "CD45 190; CD38 40",
     "NK CD56bright": "CD56 350; CD16 2.5; CD127 12; CD27 12; CD25 4; CD45RA 50",
     "NK CD56dim": "CD56 45; CD16 140; CD45RA 100; CD8 4; Ki-67 1.2",
-    "Monocyte": "CD45 140; CD4 13; HLA-DR 70; CD11c 130; CD38 25; CD39 25",
-    "Monocyte classical": "CD14 180; CD16 1.5; CD123 4",
-    "Monocyte intermediate": "CD14 120; CD16 60; HLA-DR 200; CD11c 180",
-    "Monocyte non-classical": "CD14 4; CD16 160; HLA-DR 120; CD11c 160; CD38 3",
-    "mDC": "CD45 120; HLA-DR 300; CD11c 150; CD4 10; CD38 15; CD123 4",
-    "pDC": "CD45 100; HLA-DR 120; CD123 250; CD4 25; CD45RA 120; CD38 40",
-    "Basophil": "CD45 60; CD123 180; CD38 30; CD25 3",
+    "Myeloid": "CD45 130; HLA-DR 70; CD11c 130; CD38 25",
+    "Monocytes": "CD4 13; CD39 25",
+    "Monocytes classical": "CD14 180; CD16 1.5; CD123 4",
+    "Monocytes intermediate": "CD14 120; CD16 60; HLA-DR 200; CD11c 180",
+    "Monocytes non-classical": "CD4 13; CD14 4; CD16 160; HLA-DR 120; CD11c 160; CD38 3",
+    "mDC": "CD4 10; HLA-DR 300; CD11c 150; CD38 15; CD123 4",
+    "pDC": "CD4 25; HLA-DR 120; CD11c 0.8; CD123 250; CD45RA 120; CD38 40",
+    "Basophils": "CD45 60; CD123 180; CD38 30; CD25 3",
 }
 
 #: Median dual counts of a marker that a population does not carry.
@@ -80,12 +86,12 @@ MARKER_BACKGROUND: dict[str, float] = {"CD45": 60.0, "pSTAT5": 1.5, "CD38": 1.5,
 #: Between-cell standard deviation of the natural logarithm of a marker's intensity within a population.
 CELL_SD = 0.42
 
-#: Median DNA (Ir191) of a living single cell, and factors by lineage (monocytes stain a little brighter).
+#: Median DNA (Ir191) of a living single cell, and factors by lineage (myeloid cells stain a little brighter).
 DNA_MEDIAN = 420.0
-DNA_FACTOR: dict[str, float] = {"Monocyte": 1.08, "B": 0.96}
-#: Median cisplatin of a living cell; monocytes take up more.
+DNA_FACTOR: dict[str, float] = {"Myeloid": 1.08, "B": 0.96}
+#: Median cisplatin of a living cell; myeloid cells take up more.
 PLATINUM_MEDIAN = 12.0
-PLATINUM_FACTOR: dict[str, float] = {"Monocyte": 1.6, "mDC": 1.6}
+PLATINUM_FACTOR: dict[str, float] = {"Myeloid": 1.6}
 
 
 def ancestors(population: str) -> list[str]:

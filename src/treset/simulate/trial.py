@@ -124,10 +124,19 @@ def realised_composition(trial: Trial) -> pd.DataFrame:
     """
     rows = []
     members = {name: np.isin(LEAVES, leaves_of(name)) for name in (*PARENT, "cells")}
+    parents = dict(PARENT)
+    if trial.modality == "rna":
+        # Genes tell naive from memory B cells and no more: transitional count as naive.
+        parents = {name: parent for name, parent in parents.items() if parent != "B"}
+        parents |= {"B naive": "B", "B memory": "B"}
+        young = np.isin(LEAVES, ("B naive", "B transitional"))
+        members |= {"B naive": young, "B memory": members["B"] & ~young}
+    else:
+        del parents["Platelets"]
     for sample in trial.plans:
         _, leaves = draw_counts(trial, sample)
         count = {name: int(leaves[member].sum()) for name, member in members.items()}
-        for name, parent in PARENT.items():
+        for name, parent in parents.items():
             of_parent = 100 * count[name] / count[parent] if count[parent] else np.nan
             of_total = 100 * count[name] / count["cells"] if count["cells"] else np.nan
             rows.append((sample, name, parent, of_parent, of_total, count[name]))

@@ -46,6 +46,8 @@ class Document:
     places: dict[Route, tuple[int, int]] = field(default_factory=dict)
     #: Values that came with the command line, not from the file.
     overridden: set[Route] = field(default_factory=set)
+    #: Where ``null`` or ``~`` was written out (a blank value is not in here).
+    nulls: set[Route] = field(default_factory=set)
     #: What was taken out because of a fault, so that no second fault is made of it.
     broken: set[Route] = field(default_factory=set)
 
@@ -62,9 +64,9 @@ class Document:
         """Give the value at ``route``, None when there is none."""
         value = self.data
         for step in route:
-            if isinstance(step, int) and isinstance(value, list) and step < len(value):
-                value = value[step]
-            elif isinstance(value, Mapping) and step in value:
+            if (isinstance(step, int) and isinstance(value, list) and step < len(value)) or (
+                isinstance(value, Mapping) and step in value
+            ):
                 value = value[step]
             else:
                 return None
@@ -213,6 +215,8 @@ class _Walk:
         if node.style is not None:
             return text
         value, trouble = plain(text, tag)
+        if tag == "null" and text:
+            self._document.nulls.add(route)
         return self._fault(node, route, f"{dotted(route)} is {trouble}") if trouble else value
 
     def _fault(self, node: yaml.Node, route: Route, sentence: str) -> None:
@@ -253,8 +257,24 @@ def plain(text: str, tag: str | None = None) -> tuple[Any, str | None]:
         return None, f'{text}, expected a finite decimal number (or "{text}" in quotes where text is meant)'
     # YAML 1.1 takes 1e-3 for text, YAML 1.2 and everyone else for a number.
     if tag == "float" or (tag == "str" and _FLOAT.match(text)):
-        return float(text), None
+        value = float(text)
+        return (int(value) if "." not in text and value.is_integer() else value), None
     return text, None
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Give a YAML file's plain data, as Snakemake would hand it over.
+
+    Raises
+    ------
+    Faults
+        When it cannot be read, or holds duplicate keys or ambiguous values.
+    """
+    faults = Collector()
+    document = read_document(Path(path), faults)
+    faults.stop()
+    assert document is not None
+    return document.data
 
 
 def overlay(document: Document, values: Mapping[str, Any]) -> None:

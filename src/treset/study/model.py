@@ -195,8 +195,8 @@ class Monitors:
 class Config:
     """What ``config.yaml`` holds, before the files it names are read; the one place of its defaults."""
 
-    #: Name of the results folder.
-    name: str
+    #: The study's name, and that of its results folder.
+    study: str
     modality: Modality
     #: The sample sheet.
     samples: str

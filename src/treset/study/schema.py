@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, TypeChecker, validators
 from jsonschema.exceptions import ValidationError
+from jsonschema.protocols import Validator
 
 from treset.errors import TresetError
 from treset.study.document import Document, Route, dotted, plain
@@ -57,10 +58,20 @@ def load_schema(name: str) -> dict[str, Any]:
     return yaml.safe_load(path.read_text("utf-8"))
 
 
+def _whole(checker: TypeChecker, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+#: As JSON schema, but 5.0 is no integer: the settings keep the type that was written.
+_Validator = validators.extend(
+    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _whole)
+)
+
+
 @cache
-def validator(name: str) -> Draft202012Validator:
+def validator(name: str) -> Validator:
     """Give the validator of the schema ``name``."""
-    return Draft202012Validator(load_schema(name))
+    return _Validator(load_schema(name))
 
 
 def said(value: Any) -> str:
@@ -111,7 +122,7 @@ def _coerced(document: Document, error: ValidationError) -> bool:
     if not any(route[:length] in document.overridden for length in range(1, len(route) + 1)):
         return False
     value, trouble = plain(error.instance)
-    if trouble or not Draft202012Validator({"type": error.validator_value}).is_valid(value):
+    if trouble or not _Validator({"type": error.validator_value}).is_valid(value):
         return False
     document.get(route[:-1])[route[-1]] = value
     return True

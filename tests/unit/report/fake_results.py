@@ -50,7 +50,7 @@ EFFECTS = (
     "endpoint population measure marker contrast n estimate scale lower upper p_value q_value method converged verdict "
     "note role origin"
 ).split()
-HOSTILE = '<script>alert(1)</script>"\'&'
+HOSTILE = "<script>alert(1)</script>\"'&"
 
 
 def sheet(rows: list[dict]) -> pd.DataFrame:
@@ -118,7 +118,9 @@ def study(folder: Path, samples: pd.DataFrame, monitors: model.Monitors, **more:
     return model.Study(**{**fields, **more})
 
 
-def profiles(samples: pd.DataFrame, share, medians, clusters: dict[str, str], cells: int = 4000, seed: int = 0) -> pd.DataFrame:
+def profiles(
+    samples: pd.DataFrame, share, medians, clusters: dict[str, str], cells: int = 4000, seed: int = 0
+) -> pd.DataFrame:
     """Make the waist: ``share(row, population)`` in percent of parent, ``medians(row, population, marker)``."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -129,7 +131,9 @@ def profiles(samples: pd.DataFrame, share, medians, clusters: dict[str, str], ce
             names = dict(TREE)
             for population, parent in TREE.items():
                 of = counts[parent]
-                counts[population] = int(round(of * min(100.0, share(sample, population) * rng.normal(1, 0.04)) / 100)) if of else 0
+                counts[population] = (
+                    int(round(of * min(100.0, share(sample, population) * rng.normal(1, 0.04)) / 100)) if of else 0
+                )
             if origin == "cluster":
                 for cluster, population in clusters.items():
                     names[cluster] = population
@@ -138,11 +142,25 @@ def profiles(samples: pd.DataFrame, share, medians, clusters: dict[str, str], ce
                 n, of = counts[population], counts[parent]
                 common = {"sample": sample["sample"], "population": population, "parent": parent, "origin": origin}
                 rows.append({**common, "measure": "count", "marker": "", "value": n, "n_cells": n})
-                rows.append({**common, "measure": "percent_of_parent", "marker": "", "value": 100 * n / of if of else np.nan, "n_cells": of})
-                rows.append({**common, "measure": "percent_of_total", "marker": "", "value": 100 * n / total, "n_cells": total})
+                rows.append(
+                    {
+                        **common,
+                        "measure": "percent_of_parent",
+                        "marker": "",
+                        "value": 100 * n / of if of else np.nan,
+                        "n_cells": of,
+                    }
+                )
+                rows.append(
+                    {**common, "measure": "percent_of_total", "marker": "", "value": 100 * n / total, "n_cells": total}
+                )
                 for marker in MARKERS:
-                    value = medians(sample, TREE.get(population, "") and population or parent, marker) + rng.normal(0, 0.08)
-                    rows.append({**common, "measure": "median", "marker": marker, "value": value if n else np.nan, "n_cells": n})
+                    value = medians(sample, TREE.get(population, "") and population or parent, marker) + rng.normal(
+                        0, 0.08
+                    )
+                    rows.append(
+                        {**common, "measure": "median", "marker": marker, "value": value if n else np.nan, "n_cells": n}
+                    )
     table = pd.DataFrame(rows)
     columns = ["sample", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"]
     table = samples[columns].merge(table, on="sample", sort=False)
@@ -151,7 +169,13 @@ def profiles(samples: pd.DataFrame, share, medians, clusters: dict[str, str], ce
 
 def effect(**values: object) -> dict:
     """Make one row of effects.tsv."""
-    base = dict.fromkeys(EFFECTS, "") | {"n": 0, "estimate": np.nan, "lower": np.nan, "upper": np.nan, "p_value": np.nan}
+    base = dict.fromkeys(EFFECTS, "") | {
+        "n": 0,
+        "estimate": np.nan,
+        "lower": np.nan,
+        "upper": np.nan,
+        "p_value": np.nan,
+    }
     return {**base, "q_value": np.nan, "converged": True, "origin": "gate", **values}
 
 
@@ -200,11 +224,20 @@ def cohort(folder: Path, samples: pd.DataFrame, clusters: dict[str, str], cells:
     )
     for column in obs:
         obs[column] = obs[column].astype("category")
-    sketch = ad.AnnData(X, obs=obs, var=pd.DataFrame({"role": ["lineage"] * len(LINEAGE) + ["state"] * len(STATE)}, index=MARKERS))
+    sketch = ad.AnnData(
+        X, obs=obs, var=pd.DataFrame({"role": ["lineage"] * len(LINEAGE) + ["state"] * len(STATE)}, index=MARKERS)
+    )
     sketch.obsm["X_umap"] = (centre[which] + rng.normal(0, 0.8, (cells, 2))).astype(np.float32)
     sketch.write_h5ad(place / "sketch.h5ad")
     rows = [
-        (n, p, 0.55 + 0.4 * rng.random(), int((which == i).sum()), "CD3+ CD4+ CD25hi CD127lo", "most of its cells are gated so")
+        (
+            n,
+            p,
+            0.55 + 0.4 * rng.random(),
+            int((which == i).sum()),
+            "CD3+ CD4+ CD25hi CD127lo",
+            "most of its cells are gated so",
+        )
         for i, (n, p) in enumerate(clusters.items())
     ]
     pd.DataFrame(rows, columns="cluster population confidence n_cells evidence reason".split()).to_csv(
@@ -215,14 +248,19 @@ def cohort(folder: Path, samples: pd.DataFrame, clusters: dict[str, str], cells:
     pd.DataFrame(rows, columns="population parent ontology measurable reason rule source".split()).to_csv(
         place / "populations.tsv", sep="\t", index=False
     )
-    rows = [("cells", "CD3", "B1", 2.31, "mixture", 0.93), ("CD4 T", "CD25", "B1", 1.9, "quantile of the negative", 0.41)]
+    rows = [
+        ("cells", "CD3", "B1", 2.31, "mixture", 0.93),
+        ("CD4 T", "CD25", "B1", 1.9, "quantile of the negative", 0.41),
+    ]
     rows += [("cells", "CD3", "B2", 2.52, "mixture", 0.91)]
     pd.DataFrame(rows, columns="population_parent marker batch threshold method separation".split()).to_csv(
         place / "thresholds.tsv", sep="\t", index=False
     )
     first = samples["sample"].iloc[0]
     rows = [(first, "CD3", "Ch1", "channel"), (first, "CD127", "Ch6", "alias IL7Ra")]
-    pd.DataFrame(rows, columns=["sample", "marker", "channel", "how"]).to_csv(place / "panel.tsv", sep="\t", index=False)
+    pd.DataFrame(rows, columns=["sample", "marker", "channel", "how"]).to_csv(
+        place / "panel.tsv", sep="\t", index=False
+    )
 
 
 def provenance(folder: Path) -> None:
@@ -230,7 +268,12 @@ def provenance(folder: Path) -> None:
     run = {
         "treset": "0.1.0",
         "versions": {"python": "3.12.1", "numpy": "2.4.0", "scanpy": "1.12"},
-        "backend": {"requested": "auto", "used": "cpu", "device": "x86_64, 2 cores", "reason": "no NVIDIA driver was found"},
+        "backend": {
+            "requested": "auto",
+            "used": "cpu",
+            "device": "x86_64, 2 cores",
+            "reason": "no NVIDIA driver was found",
+        },
         "seed": 1,
         "cells": {"total": 160000, "kept": 131000},
     }
@@ -253,7 +296,9 @@ CLUSTERS = {
 }
 
 
-def il2(folder: Path, cells: int = 2000, hostile: bool = False, arms: tuple[str, ...] = (), **more: object) -> model.Study:
+def il2(
+    folder: Path, cells: int = 2000, hostile: bool = False, arms: tuple[str, ...] = (), **more: object
+) -> model.Study:
     """Write the IL-2 trial and give its study."""
     rng = np.random.default_rng(5)
     rows = []
@@ -331,7 +376,9 @@ def il2(folder: Path, cells: int = 2000, hostile: bool = False, arms: tuple[str,
     quality(folder, samples, 4000)
     provenance(folder)
     warnings = ("patient P09 has no baseline sample: not evaluable for change",)
-    return study(folder, samples, settings, title="Low-dose IL-2" + (HOSTILE if hostile else ""), warnings=warnings, **more)
+    return study(
+        folder, samples, settings, title="Low-dose IL-2" + (HOSTILE if hostile else ""), warnings=warnings, **more
+    )
 
 
 def bcrxl(folder: Path, cells: int = 2000, **more: object) -> model.Study:

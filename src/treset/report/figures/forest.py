@@ -13,8 +13,8 @@ from markupsafe import Markup
 from .. import text
 from ..svg import ACCENT, INK, SOFT, Drawing, Linear, Log
 
-WIDTH, LABEL, PLOT, ROW = 620, 192, 176, 26
-NUMBERS = LABEL + PLOT + 20
+WIDTH, LABEL, PLOT, ROW = 620, 214, 160, 26
+NUMBERS = LABEL + PLOT + 14
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,11 @@ def rows_of(effects: pd.DataFrame, labels: Sequence[str], alpha: float) -> list[
         rows.append(
             Row(
                 label=label,
-                under=", ".join(w for w in (row["role"], row["origin"], row["contrast"], n) if w),
+                under=", ".join(
+                    w
+                    for w in (row["contrast"], n, row["role"] if row["role"] != "discovery" else "", row["origin"])
+                    if w
+                ),
                 estimate=row["estimate"],
                 lower=row["lower"],
                 upper=row["upper"],
@@ -97,9 +101,7 @@ def _group(drawing: Drawing, scale: str, rows: Sequence[Row], top: float) -> flo
     for tick in ticks:
         at = axis(tick)
         drawing.line(at, top, at, bottom)
-        drawing.text(
-            at, bottom + 14, text.number(tick) if scale == "log_ratio" else text.signed(tick), "middle", 11, SOFT
-        )
+        drawing.text(at, bottom + 14, text.tick(tick, scale != "log_ratio"), "middle", 11, SOFT)
     drawing.line(axis(null), top, axis(null), bottom, INK, 1.2)
     drawing.text(LABEL - 6, bottom + 14, text.cut(name, 70, 11), "end", 11, SOFT)
     for i, row in enumerate(rows):

@@ -82,7 +82,7 @@ def longitudinal(
     y, ticks = _vertical(every["value"].dropna())
     gap = 30
     width = (WIDTH - LEFT - 10 - gap * (len(panels) - 1)) / len(panels)
-    drawing.text(LEFT - 40, 13, text.cut(label, WIDTH - 60), fill=SOFT, label=label)
+    drawing.text(LEFT - 96, 13, text.cut(label, WIDTH - 60), fill=SOFT, label=label)
     for i, panel in enumerate(panels):
         left = LEFT + i * (width + gap)
         plane = _Plane(drawing, _places(every, visits, left, width), y, left, width, min_events)
@@ -125,7 +125,7 @@ def _frame(plane: _Plane, ticks: list[float], visits: Sequence[str], title: str,
     for tick in ticks:
         drawing.line(plane.left, plane.y(tick), plane.left + plane.width, plane.y(tick))
         if first:
-            drawing.text(plane.left - 8, plane.y(tick) + 4, text.number(tick), "end", 11, SOFT)
+            drawing.text(plane.left - 8, plane.y(tick) + 4, text.tick(tick), "end", 11, SOFT)
     for visit in visits:
         at = plane.x[visit]
         drawing.line(at, TOP + PLOT, at, TOP + PLOT + 4, MUTED)
@@ -185,7 +185,7 @@ def _key(drawing: Drawing, groups: Sequence[Group], kinds: list[str]) -> None:
     drawing.text(LEFT - 14, BELOW - 12, "n", "end", 11, SOFT, label="patients with a value")
     for k, group in enumerate(groups):
         drawing.mark(8, BELOW + ROW * k, group.shape, 4, group.colour)
-        drawing.text(17, BELOW + ROW * k + 4, text.cut(group.name, 72, 11), size=11, label=group.name)
+        drawing.text(17, BELOW + ROW * k + 4, text.cut(group.name, 84, 11), size=11, label=group.name)
     at, base = float(LEFT), BELOW + ROW * len(groups)
     if len(kinds) > 1:
         for i, kind in enumerate(kinds):

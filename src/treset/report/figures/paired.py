@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,18 @@ def direction(pairs: pd.DataFrame) -> str:
     return f"{word} in {k} of {text.plural(len(full), 'patient')}" if len(full) else "no complete pair"
 
 
+NOTED = re.compile(r"\b(up|down) in (\d+) of (\d+) pairs")
+
+
+def noted(note: str) -> str:
+    """Read the direction that the monitor counted from a row's note, or ""."""
+    found = NOTED.search(note)
+    if not found:
+        return ""
+    word = "rises" if found[1] == "up" else "falls"
+    return f"{word} in {found[2]} of {text.plural(int(found[3]), 'patient')}"
+
+
 def paired(features: Sequence[Pairs], reference: str, test: str, title: str) -> Markup:
     """Draw one panel a feature: a line a patient from ``reference`` to ``test``, the medians as bars."""
     drawing = Drawing(WIDTH, HEIGHT, title, "Each line is a patient; bars are medians.")
@@ -52,7 +65,7 @@ def _panel(drawing: Drawing, feature: Pairs, names: tuple[str, str], left: float
     drawing.text(left - 36, 30, text.cut(feature.label, width + 44, 11), size=11, fill=SOFT, label=feature.label)
     for tick in nice_ticks(y.low, y.high, 5):
         drawing.line(left, y(tick), left + width, y(tick))
-        drawing.text(left - 6, y(tick) + 4, text.number(tick), "end", 11, SOFT)
+        drawing.text(left - 6, y(tick) + 4, text.tick(tick), "end", 11, SOFT)
     for row in feature.values.to_dict("records"):
         _pair(drawing, row, x, y)
     for at, column, name in zip(x, ("reference", "test"), names, strict=True):

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from scipy.special import gammaincinv
 
 from .. import text
-from ..svg import ACCENT, INK, MUTED, PALETTE, SOFT, Drawing, Linear, Log
+from ..svg import ACCENT, MUTED, PALETTE, SOFT, Drawing, Linear, Log
 
-CELL, HIGH, COLUMNS, LEFT = 296, 196, 4, 40
+CELL, HIGH, COLUMNS, LEFT = 304, 178, 4, 50
 WIDTH = CELL * COLUMNS + 8
 
 
@@ -27,6 +27,7 @@ class Course:
     why: str
     points: pd.DataFrame
     aplasia: float | None = None
+    after: float | None = None
     recovery: float | None = None
 
 
@@ -70,6 +71,7 @@ def timeline(courses: Sequence[Course], lines: Sequence[tuple[float, str]], labe
         y = Log(y0.low, y0.high, top + 104, top)
         x = Linear(first, last if last > first else first + 1, left + 8.0, left + CELL - LEFT - 22.0)
         _frame(drawing, course, x, y, lines, i % COLUMNS == 0)
+        _events(drawing, course, x, y)
         _points(drawing, course, x, y)
         _naive(drawing, course, x, top + 136, i % COLUMNS == 0)
     drawing.text(
@@ -96,10 +98,29 @@ def _frame(
     for tick in y.ticks(4):
         drawing.line(x.start - 8, y(tick), x.end + 8, y(tick))
         if first:
-            drawing.text(x.start - 12, y(tick) + 4, text.number(tick), "end", 10.5, SOFT)
+            drawing.text(x.start - 12, y(tick) + 4, text.tick(tick), "end", 10.5, SOFT)
     for value, name in lines:
         drawing.line(x.start - 8, y(value), x.end + 8, y(value), MUTED, 1, stroke_dasharray="4 3")
-        drawing.text(x.end + 8, y(value) - 3, name, "end", 10, SOFT)
+        if first:
+            drawing.text(x.end + 8, y(value) - 3, name, "end", 10, SOFT)
+
+
+def _events(drawing: Drawing, course: Course, x: Linear, y: Log) -> None:
+    """Mark the first visit in aplasia, and the interval in which the B cells came back."""
+    if _inside(course.aplasia, x):
+        at = x(course.aplasia)
+        drawing.line(at, y.end, at, y.start, PALETTE[1], 1.4, stroke_dasharray="2 2")
+        drawing.text(at + 3, y.end + 10, "aplasia", size=10)
+    if _inside(course.recovery, x):
+        at = x(course.recovery)
+        if _inside(course.after, x):
+            drawing.rect(x(course.after), y.end, at - x(course.after), y.start - y.end, PALETTE[2], fill_opacity=0.16)
+        drawing.line(at, y.end, at, y.start, PALETTE[2], 1.4, stroke_dasharray="2 2")
+        drawing.text(at - 3, y.end + 10, "recovery", "end", 10)
+
+
+def _inside(day: float | None, x: Linear) -> bool:
+    return day is not None and math.isfinite(day) and x.low <= day <= x.high
 
 
 def _points(drawing: Drawing, course: Course, x: Linear, y: Log) -> None:
@@ -112,11 +133,6 @@ def _points(drawing: Drawing, course: Course, x: Linear, y: Log) -> None:
     ]
     if len(seen) > 1:
         drawing.path(seen, ACCENT, 1.4)
-    for mark, word in ((course.aplasia, "aplasia"), (course.recovery, "recovery")):
-        if mark is not None and math.isfinite(mark) and x.low <= mark <= x.high:
-            colour = PALETTE[1] if word == "aplasia" else PALETTE[2]
-            drawing.line(x(mark), y.end, x(mark), y.start, colour, 1.4, stroke_dasharray="2 2")
-            drawing.text(x(mark) + 3, y.end + 9, word, size=10, fill=INK)
     for row, low, high in zip(rows.to_dict("records"), lower, upper, strict=True):
         if not math.isfinite(high):
             continue

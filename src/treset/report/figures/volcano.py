@@ -57,10 +57,10 @@ def volcano(cloud: Cloud, minimum: float) -> Markup:
 def _frame(drawing: Drawing, cloud: Cloud, x: Linear, y: Linear, minimum: float) -> None:
     for tick in x.ticks(6):
         drawing.line(x(tick), TOP, x(tick), y.start)
-        drawing.text(x(tick), y.start + 16, text.signed(tick), "middle", 11, SOFT)
+        drawing.text(x(tick), y.start + 16, text.tick(tick, True), "middle", 11, SOFT)
     for tick in y.ticks(5):
         drawing.line(x.start, y(tick), x.end, y(tick))
-        drawing.text(x.start - 6, y(tick) + 4, text.number(tick), "end", 11, SOFT)
+        drawing.text(x.start - 6, y(tick) + 4, text.tick(tick), "end", 11, SOFT)
     drawing.line(x(0), TOP, x(0), y.start, INK, 1)
     for side in (-minimum, minimum) if minimum > 0 else ():
         drawing.line(x(side), TOP, x(side), y.start, SOFT, 1, stroke_dasharray="3 3")

@@ -1,0 +1,5 @@
+"""``python -m treset``."""
+
+from treset.cli import main
+
+main()

@@ -1,0 +1,144 @@
+"""What a user types. Each command is a few lines over the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from treset.errors import TresetError
+
+app = typer.Typer(
+    name="treset",
+    help="Single-cell phenotyping for immunotherapy trials: from raw files and a sample sheet to a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False, soft_wrap=True)
+
+ConfigArgument = Annotated[
+    Path | None,
+    typer.Argument(help="config.yaml of the study, or its folder [default: ./config.yaml or ./config/config.yaml]"),
+]
+
+
+@app.callback()
+def version_option(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Single-cell phenotyping for immunotherapy trials."""
+    if version:
+        from treset import __version__
+
+        console.print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of FCS or 10x files to make sheet and panel from.")] = None,
+) -> None:
+    """Scaffold a study: config.yaml, samples.tsv and panel.tsv to edit. Nothing that exists is overwritten."""
+    from treset.cli.scaffold import scaffold
+
+    for path in scaffold(folder, data):
+        console.print(f"wrote {path}")
+    console.print(f"next: edit them, then  treset check {folder}")
+
+
+@app.command()
+def check(config: ConfigArgument = None) -> None:
+    """Validate config, sheet, panel, populations and every file's header; no computing."""
+    from treset.study import check_files, read_study
+
+    study = read_study(find_config(config))
+    warnings = [*study.warnings, *check_files(study)]
+    for sentence in warnings:
+        console.print(f"warning: {sentence}", style="yellow")
+    count = len(study.included)
+    patients, kind = study.included["patient"].nunique(), study.modality.replace("_", " ")
+    told = f"{len(warnings)} warning{'s' if len(warnings) != 1 else ''}"
+    console.print(f"{study.name}: {count} samples of {patients} patients, {kind}: no fault, {told}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    config: ConfigArgument = None,
+    profile: Annotated[str, typer.Option(help="Workflow profile: one of workflow/profiles, or a path.")] = "default",
+) -> None:
+    """Run the study through to its report. Any other option goes to Snakemake (--cores 4, -n, --forcerun cohort)."""
+    from treset.cli.workflow import run_workflow
+
+    extra = list(context.args)
+    # `treset run -n`: an option for Snakemake is no config
+    if config is not None and str(config).startswith("-"):
+        extra.insert(0, str(config))
+        config = None
+    raise typer.Exit(run_workflow(find_config(config), profile, extra, console))
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has: cores, memory, GPU and why not, versions."""
+    from treset.cli.doctor import findings
+
+    for name, value in findings():
+        console.print(f"{name:<12} {value}")
+
+
+@app.command()
+def simulate(
+    design: Annotated[str, typer.Argument(help="il2_open_label, il2_placebo, cart_lupus or pstat5_dose.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
+    parameter: Annotated[list[str] | None, typer.Option("--set", help="name=value of the design; repeatable.")] = None,
+) -> None:
+    """Write a simulated trial with a known truth: raw files, sheet, panel, config, truth.tsv."""
+    from treset.cli.scaffold import simulated_study
+
+    for path in simulated_study(design, folder, parameter or []):
+        console.print(f"wrote {path}")
+    console.print(f"next: treset run {folder}")
+
+
+@app.command()
+def monitor(
+    name: Annotated[str, typer.Argument(help="treg, bcell or discovery.")],
+    profiles: Annotated[Path, typer.Option(help="Profiles table: parquet, TSV or CSV of the waist's columns.")],
+    config: Annotated[Path, typer.Option(help="config.yaml with the monitor's settings.")],
+    samples: Annotated[Path | None, typer.Option(help="Sample sheet, when not the config's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results [default: monitors/NAME beside the profiles].")] = None,
+) -> None:
+    """Run one monitor on any profiles table, such as frequencies exported from another program."""
+    from treset.jobs.monitor import monitor as run_one
+    from treset.study import read_study
+
+    if not profiles.exists():
+        raise TresetError(f"the profiles table {profiles} does not exist")
+    values = None
+    if samples is not None:
+        from treset.study.document import load_yaml
+
+        values = {**load_yaml(config), "samples": str(samples.resolve())}
+    study = read_study(find_config(config), values, files=False)
+    folder = out or profiles.parent / "monitors" / name
+    run_one(name, profiles, study, folder)
+    console.print(f"wrote {folder}/effects.tsv, patients.tsv, summary.json")
+
+
+def find_config(given: Path | None) -> Path:
+    """The config a command means: a file, a folder that holds one, or the current folder's."""
+    folder = Path() if given is None else given
+    if folder.is_file():
+        return folder
+    for candidate in (folder / "config.yaml", folder / "config" / "config.yaml"):
+        if candidate.is_file():
+            return candidate
+    raise TresetError(
+        f"no config.yaml in {folder.resolve()} nor in its folder config: name one (treset run PATH/config.yaml) "
+        "or make one (treset init DIR)"
+    )

@@ -1,0 +1,162 @@
+"""New studies: from a folder of files, empty, or simulated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from treset.errors import TresetError
+from treset.io.files import atomic
+from treset.io.table import write_tsv
+
+_TREG = """\
+  treg:                           # did Treg expand and activate
+    endpoints:
+      - name: treg_expansion
+        role: primary
+        population: Treg
+        measure: percent_of_parent
+        visit: {visit}
+"""
+_SHEET = ["sample", "file", "patient", "visit", "day", "arm", "disease", "batch", "exclude"]
+_FCS, _RNA = (".fcs", ".lmd"), (".h5", ".h5ad")
+
+
+def scaffold(folder: Path, data: Path | None) -> list[Path]:
+    """Write ``config.yaml``, ``samples.tsv`` and, for cytometry, ``panel.tsv``.
+
+    Parameters
+    ----------
+    folder
+        Of the new study; made when missing.
+    data
+        Folder with FCS files, 10x files or 10x folders: each becomes a row of the sheet, patient and visit guessed
+        from the name for the user to check. None: an empty sheet with its header.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    TresetError
+        A file exists already, or ``data`` holds nothing that can be read.
+    """
+    existing = [name for name in ("config.yaml", "samples.tsv", "panel.tsv") if (folder / name).exists()]
+    if existing:
+        raise TresetError(
+            f"{folder} already holds {', '.join(existing)}: nothing was written; choose another folder or move them"
+        )
+    found = _data_files(data) if data is not None else []
+    rna = bool(found) and found[0].suffix.lower() not in _FCS
+    sheet = pd.DataFrame([_row(path, folder) for path in found], columns=_SHEET).astype(str)
+    written = []
+    panel = "# panel: panel.tsv               # without it, one is proposed from the files"
+    if found and not rna:
+        from treset.io.fcs import read_header
+        from treset.io.panel import propose_panel
+
+        headers = {path.stem: read_header(path) for path in found}
+        table = propose_panel({sample: (h.channels, h.markers) for sample, h in headers.items()})
+        write_tsv(table, folder / "panel.tsv")
+        written.append(folder / "panel.tsv")
+        panel = "panel: panel.tsv                  # proposed from the files' channel names: check the roles"
+    write_tsv(sheet, folder / "samples.tsv")
+    visits = list(dict.fromkeys(sheet["visit"])) or ["D0", "D8"]
+    last = visits[-1] if len(visits) > 1 else visits[0]
+    text = (files("treset") / "data" / "config_template.yaml").read_text(encoding="utf-8")
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name) or "study"
+    fields = {
+        "name": name, "title": name, "modality": "rna" if rna else "mass_cytometry", "panel": panel, "baseline":
+        visits[0], "column": "visit", "reference": visits[0], "test": last, "pair": "patient",
+        "treg": _TREG.format(visit=last) if last != visits[0] else "",
+    }  # fmt: skip
+    with atomic(folder / "config.yaml") as path:
+        path.write_text(text.format(**fields), encoding="utf-8")
+    return [folder / "config.yaml", folder / "samples.tsv", *written]
+
+
+def simulated_study(design: str, folder: Path, parameters: Sequence[str]) -> list[Path]:
+    """Write a simulated trial as a study: raw files under ``data/``, sheet, panel, truth and a config that runs.
+
+    Parameters
+    ----------
+    design
+        See :func:`treset.simulate.plan`.
+    folder
+        Of the new study.
+    parameters
+        ``name=value`` each; the value is read as YAML.
+    """
+    from treset.simulate import expected_sheet, plan, write
+
+    if (folder / "config.yaml").exists():
+        raise TresetError(
+            f"{folder} already holds config.yaml: nothing was written; choose another folder or move it away"
+        )
+    options = {}
+    for text in parameters:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise TresetError(f"--set {text}: expected name=value")
+        options[name] = yaml.safe_load(value)
+    trial = plan(design, **{**options, "prefix": "data"})
+    write(trial, folder / "data")
+    write_tsv(expected_sheet(trial), folder / "samples.tsv")
+    written = [folder / "data", folder / "samples.tsv"]
+    if trial.panel is not None:
+        write_tsv(trial.panel, folder / "panel.tsv")
+        written.append(folder / "panel.tsv")
+    with atomic(folder / "config.yaml") as path:
+        path.write_text(
+            simulated_config(design, folder.resolve().name, trial.panel is not None, trial.parameters), encoding="utf-8"
+        )
+    return [folder / "config.yaml", *written]
+
+
+def simulated_config(design: str, name: str, panel: bool, parameters: dict) -> str:
+    """The config that asks a simulated trial its own question."""
+    source = files("treset") / "data" / "designs" / f"{design}.yaml"
+    monitors = source.read_text(encoding="utf-8")
+    head = f"study: {re.sub(r'[^A-Za-z0-9_-]+', '-', name)}\ntitle: Simulated trial, design {design}\n"
+    head += f"modality: {parameters['modality']}\nsamples: samples.tsv\n" + ("panel: panel.tsv\n" if panel else "")
+    return head + monitors
+
+
+def _data_files(data: Path) -> list[Path]:
+    if not data.is_dir():
+        raise TresetError(f"--data {data} is not a folder: name the folder that holds the FCS or 10x files")
+    fcs = sorted(path for path in data.iterdir() if path.suffix.lower() in _FCS)
+    rna = sorted(path for path in data.iterdir() if path.suffix.lower() in _RNA or _is_10x(path))
+    if fcs and rna:
+        raise TresetError(
+            f"{data} holds both FCS and RNA files ({fcs[0].name}, {rna[0].name}): "
+            "one modality a study, put them into two folders"
+        )
+    if not fcs and not rna:
+        raise TresetError(f"{data} holds no FCS file, 10x .h5, .h5ad or 10x matrix folder")
+    return fcs or rna
+
+
+def _is_10x(path: Path) -> bool:
+    return path.is_dir() and any((path / name).exists() for name in ("matrix.mtx", "matrix.mtx.gz"))
+
+
+def _row(path: Path, folder: Path) -> dict[str, str]:
+    """A row of the sheet from a file's name: ``P01_D8.fcs`` is patient P01 at visit D8, day 8."""
+    stem = path.stem
+    visit = re.search(r"(?:^|[_\-. ])((?:D|Day|day|V|W|M)_?-?(\d+))(?=$|[_\-. ])", stem)
+    patient = re.sub(r"^[_\-. ]+|[_\-. ]+$", "", stem.replace(visit.group(0), "", 1)) if visit else stem
+    where = path.resolve()
+    root = folder.resolve()
+    file = where.relative_to(root) if where.is_relative_to(root) else where
+    day = visit.group(2) if visit and visit.group(1)[0] in "Dd" else "0"
+    return {
+        "sample": stem, "file": str(file), "patient": patient or stem, "visit": visit.group(1) if visit else "D0",
+        "day": day, "arm": "", "disease": "", "batch": "", "exclude": "",
+    }  # fmt: skip

@@ -1,0 +1,51 @@
+"""Monitors: a profiles table in, effects and a verdict out; a monitor never sees a cell."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from treset.errors import TresetError
+from treset.monitor.bcell import bcell
+from treset.monitor.common import EFFECT_COLUMNS, MonitorResult, suggest, write
+from treset.monitor.discovery import discovery
+from treset.monitor.treg import treg
+from treset.study.model import Monitors
+
+#: The monitors there are, in the order of the report.
+MONITORS = ("treg", "bcell", "discovery")
+
+__all__ = ["EFFECT_COLUMNS", "MONITORS", "MonitorResult", "bcell", "discovery", "run_monitor", "treg", "write"]
+
+
+def run_monitor(
+    name: str, profiles: pd.DataFrame, samples: pd.DataFrame, monitors: Monitors, baseline: str
+) -> MonitorResult:
+    """Run one monitor.
+
+    Parameters
+    ----------
+    name
+        One of ``MONITORS``.
+    profiles
+        The waist.
+    samples
+        The sheet (``Study.samples``).
+    monitors
+        The study's monitors.
+    baseline
+        The study's baseline visit.
+
+    Raises
+    ------
+    TresetError
+        For an unknown monitor, one that the config does not set, or malformed tables.
+    """
+    if name not in MONITORS:
+        raise TresetError(f"there is no monitor {name!r}{suggest(name, MONITORS)}")
+    if name == "treg" and monitors.treg is not None:
+        return treg(profiles, samples, monitors.treg, baseline)
+    if name == "bcell" and monitors.bcell is not None:
+        return bcell(profiles, samples, monitors.bcell, baseline)
+    if name == "discovery" and monitors.discovery is not None:
+        return discovery(profiles, samples, monitors.discovery)
+    raise TresetError(f"monitor {name} is not set in the config; add monitors.{name} to use it")

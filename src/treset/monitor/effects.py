@@ -1,0 +1,159 @@
+"""Effects of a change endpoint: paired, within an arm, between two arms; and the verdict on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from treset.monitor.common import (
+    CONFIDENCE,
+    MET,
+    NOT_EVALUABLE,
+    NOT_MET,
+    Cohort,
+    effect,
+    join,
+    number,
+    p_text,
+)
+from treset.monitor.values import Changes
+from treset.stats import RankTest, mann_whitney, mann_whitney_attainable, pairs_needed, wilcoxon_signed_rank
+from treset.study.model import Endpoint
+
+#: Names by which an arm is known to be the one compared against.
+REFERENCE_ARMS = ("placebo", "control", "controls", "vehicle", "sham", "untreated", "standard of care", "soc")
+
+
+def reference_arm(cohort: Cohort, arms: Sequence[str]) -> tuple[str | None, str]:
+    """Find the arm the others are compared against.
+
+    By name (placebo, control ...), or, where every sample has a ``dose``, the arm whose highest dose is lowest. None
+    when neither decides it: which of two arms is the drug is not guessed.
+
+    Returns
+    -------
+    The arm or None, and how it was found or why not.
+    """
+    named = [arm for arm in arms if arm.strip().casefold() in REFERENCE_ARMS]
+    if len(named) == 1:
+        return named[0], f"arm {named[0]} is the reference by its name"
+    highest = {}
+    for arm in arms:
+        patients = cohort.patients.index[cohort.patients["arm"] == arm]
+        highest[arm] = float(cohort.sheet.loc[cohort.sheet["patient"].isin(patients), "dose"].max())
+    lowest = min(highest.values(), default=math.nan)
+    if not named and all(map(math.isfinite, highest.values())) and list(highest.values()).count(lowest) == 1:
+        arm = next(arm for arm, dose in highest.items() if dose == lowest)
+        return arm, f"arm {arm} is the reference by its dose, the lowest"
+    listed = ", ".join(arms)
+    return None, f"which arm is the reference is not said ({listed}): name it placebo or control, or give doses"
+
+
+def say(value: float, endpoint: Endpoint, signed: bool = True) -> str:
+    """An estimate or limit on the scale of the endpoint, for a sentence."""
+    if math.isnan(value):
+        return "?"
+    if endpoint.scale == "log_ratio":
+        return f"{'x' if signed else ''}{number(math.exp(value), 2 if math.exp(value) < 10 else 3)}"
+    text = f"{value:+.3g}" if signed else f"{value:.3g}"
+    if endpoint.scale == "percent_change":
+        return f"{text} %" if signed else text
+    return f"{text} points" if signed and endpoint.measure.startswith("percent") else text
+
+
+def interval(row: dict, endpoint: Endpoint) -> str:
+    """``95 % CI 1.6 to 2.3``, or that there is none."""
+    level = f"{100 * CONFIDENCE:g} % CI"
+    if math.isnan(float(row["lower"])):
+        return f"no {level} with so few patients"
+    return f"{level} {say(float(row['lower']), endpoint, False)} to {say(float(row['upper']), endpoint, False)}"
+
+
+def paired(changes: Changes, endpoint: Endpoint, contrast: str, alpha: float, **more: object) -> dict:
+    """Row of the paired change of all patients in ``changes``."""
+    row = _row(endpoint, contrast, more)
+    found = changes.evaluable["change"].to_numpy(dtype=float)
+    if changes.problem:
+        return row | {"verdict": NOT_EVALUABLE, "note": changes.problem}
+    if found.size == 0:
+        return row | {"verdict": NOT_EVALUABLE, "note": "no patient has a value at both visits"}
+    row |= _numbers(wilcoxon_signed_rank(found, CONFIDENCE))
+    if found.size < pairs_needed(alpha):
+        short = (
+            f"{found.size} patient{'s' if found.size > 1 else ''} with a change: "
+            f"p < {alpha:g} cannot be reached with fewer than {pairs_needed(alpha)}"
+        )
+        row |= {"verdict": NOT_EVALUABLE, "note": join([short, str(row["note"])])}
+    return row
+
+
+def between(
+    changes: Changes, endpoint: Endpoint, contrast: str, arms: tuple[str, str], alpha: float, **more: object
+) -> dict:
+    """Row of the change in ``arms[0]`` against that in ``arms[1]``."""
+    row = _row(endpoint, f"{contrast}, {arms[0]} vs {arms[1]}", more)
+    if changes.problem:
+        return row | {"verdict": NOT_EVALUABLE, "note": changes.problem}
+    table = changes.evaluable
+    x, y = (table.loc[table["arm"] == arm, "change"].to_numpy(dtype=float) for arm in arms)
+    sizes = f"{arms[0]} n = {x.size}, {arms[1]} n = {y.size}"
+    row["n"] = x.size + y.size
+    if x.size == 0 or y.size == 0:
+        return row | {"verdict": NOT_EVALUABLE, "note": f"an arm has no patient with a change ({sizes})"}
+    row |= _numbers(mann_whitney(x, y, CONFIDENCE))
+    row["note"] = join([sizes, str(row["note"])])
+    if not mann_whitney_attainable(x.size, y.size, alpha):
+        short = f"p < {alpha:g} cannot be reached with so few patients"
+        row |= {"verdict": NOT_EVALUABLE, "note": join([short, str(row["note"])])}
+    return row
+
+
+def _row(endpoint: Endpoint, contrast: str, more: dict) -> dict:
+    return effect(
+        endpoint=endpoint.name,
+        population=endpoint.population,
+        measure=endpoint.measure,
+        marker=endpoint.marker or "",
+        scale=endpoint.scale,
+        contrast=contrast,
+        **more,
+    )
+
+
+def _numbers(test: RankTest) -> dict:
+    return {
+        "n": test.n,
+        "estimate": test.estimate,
+        "lower": test.lower,
+        "upper": test.upper,
+        "p_value": test.p_value,
+        "method": test.method,
+        "converged": True,
+        "note": test.note,
+    }
+
+
+def decide(row: dict, endpoint: Endpoint, alpha: float, corrected: bool) -> tuple[str, str]:
+    """Verdict on a tested row and why: p (or q) below alpha, the stated direction, and the minimum effect.
+
+    The test is two-sided; direction and minimum effect are asked of the estimate.
+    """
+    if row["verdict"] == NOT_EVALUABLE:
+        return NOT_EVALUABLE, str(row["note"])
+    p = float(row["q_value"] if corrected else row["p_value"])
+    estimate = float(row["estimate"])
+    faults = []
+    if not p < alpha:
+        level = p_text(p).replace("p", "q", 1) if corrected else p_text(p)
+        faults.append(f"the change is not significant ({level}, alpha {alpha:g})")
+    sign = {"increase": 1.0, "decrease": -1.0}.get(endpoint.direction, math.copysign(1.0, estimate))
+    if not sign * estimate > 0:
+        faults.append(f"the estimate {say(estimate, endpoint)} is no {_word(endpoint)}")
+    elif sign * estimate < abs(endpoint.minimum_effect):
+        least = say(sign * abs(endpoint.minimum_effect), endpoint)
+        faults.append(f"the estimate {say(estimate, endpoint)} does not reach the minimum effect {least}")
+    return (NOT_MET, "; ".join(faults)) if faults else (MET, "")
+
+
+def _word(endpoint: Endpoint) -> str:
+    return {"increase": "increase", "decrease": "decrease"}.get(endpoint.direction, "change")

@@ -1,0 +1,333 @@
+"""From profiles to numbers: a measure's value of each sample, and its change in each patient."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from treset.monitor.common import Cohort, join, suggest
+from treset.study.model import Endpoint
+
+#: Measures on a transformed scale that has no zero: ratios of them mean nothing.
+TRANSFORMED = ("median", "signature")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is read: one measure of one population in one origin."""
+
+    origin: str
+    population: str
+    measure: str
+    marker: str = ""
+    #: Denominator of percent_of_parent; None: the population's own parent.
+    parent: str | None = None
+
+    @property
+    def words(self) -> str:
+        """Name it in a sentence."""
+        marker = f" of {self.marker}" if self.marker and self.measure != "ratio" else ""
+        against = f" to {self.marker}" if self.measure == "ratio" else ""
+        return f"{self.measure}{marker} of {self.population}{against}"
+
+
+@dataclass(frozen=True)
+class Values:
+    """Values by sample.
+
+    Attributes
+    ----------
+    table
+        Index = sample; ``value``, ``cells`` (what ``min_events`` is held against), ``half`` (half a cell on the scale
+        of the value; NaN where there is no such thing) and ``why`` (why the sample has no value, or "").
+    problem
+        Why there are no values at all, or "".
+    note
+        What must be said.
+    """
+
+    table: pd.DataFrame
+    problem: str = ""
+    note: str = ""
+
+
+#: Columns of ``Changes.table``.
+CHANGE_COLUMNS = (
+    "patient", "arm", "disease", "sample_baseline", "sample_visit", "baseline_value", "visit_value", "change", "fold",
+    "why",
+)  # fmt: skip
+_EMPTY = pd.DataFrame(columns=["value", "cells", "half", "why"])
+
+
+def read(cohort: Cohort, what: Measure, min_events: int) -> Values:
+    """Read a measure for all samples of the cohort.
+
+    A sample whose denominator has fewer than ``min_events`` cells gives no value: the denominator population for
+    percentages and ratios, all kept cells for counts, the counted population for cells per microlitre, the population
+    itself for medians, percent positive and signatures.
+    """
+    rows = cohort.profiles[cohort.profiles["origin"] == what.origin]
+    if problem := _absent(rows, what):
+        return Values(_EMPTY, problem)
+    of_population = rows[rows["population"] == what.population]
+    if what.measure == "percent_of_parent":
+        table, problem, note = _share(rows, of_population, what)
+    else:
+        wanted = of_population[(of_population["measure"] == what.measure) & (of_population["marker"] == what.marker)]
+        table, problem, note = _by_sample(wanted, what)
+    if problem:
+        return Values(_EMPTY, problem)
+    table = _denominators(cohort, rows, table, what)
+    table["why"] = _why(table, what, min_events)
+    return Values(table, "", note)
+
+
+def _absent(rows: pd.DataFrame, what: Measure) -> str:
+    """Why the profiles cannot answer, or ""."""
+    if rows.empty:
+        return f"the profiles have no rows of origin {what.origin!r}"
+    of_population = rows[rows["population"] == what.population]
+    if of_population.empty:
+        known = rows["population"].unique()
+        return f"population {what.population!r} is not in the profiles ({what.origin}){suggest(what.population, known)}"
+    of_measure = of_population[of_population["measure"] == what.measure]
+    if of_measure.empty and not (what.measure == "percent_of_parent" and what.parent):
+        return (
+            f"{what.measure} of {what.population} is not in the profiles ({what.origin})"
+            f"{suggest(what.measure, of_population['measure'].unique())}"
+        )
+    if what.measure != "percent_of_parent" and what.marker not in set(of_measure["marker"]):
+        known = of_measure["marker"].unique()
+        return f"{what.words} is not in the profiles ({what.origin}){suggest(what.marker, known)}"
+    return ""
+
+
+def _by_sample(rows: pd.DataFrame, what: Measure) -> tuple[pd.DataFrame, str, str]:
+    # several parents of one population repeat the same value: a measure that rests on no parent is read once
+    rows = rows.drop_duplicates(["sample", "value", "n_cells"])
+    if rows["sample"].duplicated().any():
+        parents = ", ".join(sorted(rows["parent"].unique()))
+        return _EMPTY, f"{what.words} stands under several parents ({parents}): say which", ""
+    table = rows.set_index("sample")[["value", "n_cells"]].rename(columns={"n_cells": "cells"})
+    return table.astype("float64"), "", ""
+
+
+def _share(rows: pd.DataFrame, of_population: pd.DataFrame, what: Measure) -> tuple[pd.DataFrame, str, str]:
+    if what.parent in ("cells", None):
+        measure = "percent_of_parent" if what.parent is None else "percent_of_total"
+        found = of_population[of_population["measure"] == measure]
+    else:
+        found = of_population[
+            (of_population["measure"] == "percent_of_parent") & (of_population["parent"] == what.parent)
+        ]
+    if not found.empty:
+        return _by_sample(found, what)
+    return _share_of_ancestor(rows, of_population, what)
+
+
+def _share_of_ancestor(rows: pd.DataFrame, of_population: pd.DataFrame, what: Measure) -> tuple[pd.DataFrame, str, str]:
+    parent = what.parent or ""
+    if parent not in ancestors(rows, what.population):
+        known = [*of_population["parent"].unique(), *ancestors(rows, what.population), "cells"]
+        return _EMPTY, f"{what.population} as a share of {parent!r} is not in the profiles{suggest(parent, known)}", ""
+    own, whole = counts(rows, what.population), counts(rows, parent)
+    both = own.index.intersection(whole.index)
+    if both.empty:
+        return _EMPTY, f"{what.population} as a share of {parent!r} needs the counts of both, which are missing", ""
+    value = (100 * own[both] / whole[both].where(whole[both] > 0)).rename("value")
+    note = f"{what.population} as a share of {parent} is the ratio of their counts"
+    return pd.DataFrame({"value": value, "cells": whole[both]}), "", note
+
+
+def ancestors(rows: pd.DataFrame, population: str) -> list[str]:
+    """Parents of a population up to the root, by the parent column of an origin's rows."""
+    pairs = rows[["population", "parent"]].drop_duplicates()
+    found: list[str] = []
+    level = [population]
+    while level:
+        above = [str(p) for p in pairs.loc[pairs["population"].isin(level), "parent"].unique() if p]
+        level = [p for p in dict.fromkeys(above) if p not in found and p != population]
+        found += level
+    return found
+
+
+def counts(rows: pd.DataFrame, population: str) -> pd.Series:
+    """Cells of a population by sample (index = sample)."""
+    found = rows[(rows["population"] == population) & (rows["measure"] == "count")]
+    return found.drop_duplicates("sample").set_index("sample")["value"].astype("float64")
+
+
+def _totals(rows: pd.DataFrame, population: str) -> pd.Series:
+    found = rows[(rows["population"] == population) & (rows["measure"] == "percent_of_total")]
+    return found.drop_duplicates("sample").set_index("sample")["n_cells"].astype("float64")
+
+
+def _denominators(cohort: Cohort, rows: pd.DataFrame, table: pd.DataFrame, what: Measure) -> pd.DataFrame:
+    """Put the cells a value rests on and half a cell in its unit beside it."""
+    table = table.copy()
+    table["half"] = np.nan
+    if what.measure.startswith("percent"):
+        table["half"] = 50 / table["cells"].where(table["cells"] > 0)
+    elif what.measure == "count":
+        table["cells"] = _totals(rows, what.population).reindex(table.index).fillna(table["cells"])
+        table["half"] = 0.5
+    elif what.measure == "ratio":
+        table["cells"] = counts(rows, what.marker).reindex(table.index).fillna(table["cells"])
+        table["half"] = 0.5 / table["cells"].where(table["cells"] > 0)
+    elif what.measure == "per_ul":
+        counted = _counted(cohort, rows, table.index)
+        per_cell = cohort.sheet["cells_per_ul"].reindex(table.index) / counted.where(counted > 0)
+        table["cells"] = counted.fillna(_totals(rows, what.population).reindex(table.index)).fillna(table["cells"])
+        table["half"] = 0.5 * per_cell
+    return table
+
+
+def _counted(cohort: Cohort, rows: pd.DataFrame, samples: pd.Index) -> pd.Series:
+    """Cells of each sample's counted population."""
+    names = cohort.sheet["counted_population"].reindex(samples)
+    found = pd.Series(np.nan, index=samples)
+    for name in names.dropna().unique():
+        if name:
+            found = found.where(names != name, counts(rows, name).reindex(samples))
+    return found
+
+
+def _why(table: pd.DataFrame, what: Measure, min_events: int) -> list[str]:
+    whole = {
+        "percent_of_parent": what.parent or "the parent",
+        "percent_of_total": "all kept cells",
+        "count": "all kept cells",
+        "per_ul": "the counted population",
+        "ratio": what.marker,
+    }.get(what.measure, what.population)
+    reasons = []
+    for value, cells in zip(table["value"], table["cells"], strict=True):
+        if cells < min_events:
+            reasons.append(f"{cells:.0f} cells of {whole}, {min_events} needed")
+        else:
+            reasons.append("" if math.isfinite(value) else f"no value of {what.words}")
+    return reasons
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Change of a measure in each patient.
+
+    Attributes
+    ----------
+    table
+        One row a patient of the sheet: patient, arm, disease, sample_baseline, sample_visit, baseline_value,
+        visit_value, change (on the endpoint's scale; NaN: not evaluable), fold (visit / baseline; NaN for transformed
+        measures), why (not evaluable because, or what was done).
+    problem
+        Why no patient is evaluable, or "".
+    notes
+        What must be said.
+    """
+
+    table: pd.DataFrame
+    problem: str
+    notes: tuple[str, ...]
+
+    @property
+    def evaluable(self) -> pd.DataFrame:
+        """The patients that have a change."""
+        return self.table[self.table["change"].notna()]
+
+
+def changes(cohort: Cohort, endpoint: Endpoint, origin: str, baseline: str, min_events: int) -> Changes:
+    """Change of an endpoint from each patient's own baseline.
+
+    On the scales log_ratio and percent_change, a share, count or ratio of 0 stands for half a cell of its denominator
+    (a log of 0 does not exist); the patient's ``why`` and a note say so. A median that is not above 0 has no ratio and
+    is not evaluable on these scales.
+    """
+    baseline = endpoint.baseline or baseline
+    what = Measure(origin, endpoint.population, endpoint.measure, endpoint.marker or "", endpoint.parent)
+    values = read(cohort, what, min_events)
+    problem = values.problem or _missing_visit(cohort, endpoint.visit, baseline)
+    rows = [
+        _patient(cohort, values, endpoint, baseline, str(patient), problem=problem) for patient in cohort.patients.index
+    ]
+    table = pd.DataFrame(rows, columns=list(CHANGE_COLUMNS))
+    notes = [values.note]
+    halved = [str(row["patient"]) for row in rows if "half a cell" in str(row["why"])]
+    if halved:
+        notes.append(f"{what.words}: 0 stands for half a cell in {', '.join(halved)}")
+    if endpoint.measure in TRANSFORMED and endpoint.scale != "difference" and not problem:
+        notes.append(
+            f"{what.words} is on a transformed scale: read it as a difference, a ratio of it is no fold change"
+        )
+    return Changes(table, problem, tuple(note for note in notes if note))
+
+
+def _missing_visit(cohort: Cohort, visit: str, baseline: str) -> str:
+    known = cohort.sheet["visit"].unique()
+    for label, name in ((baseline, "baseline "), (visit, "")):
+        if label not in known:
+            return f"no sample of {name}visit {label!r}{suggest(label, known)}"
+    return "" if visit != baseline else f"visit {visit!r} is the baseline itself"
+
+
+def _patient(
+    cohort: Cohort, values: Values, endpoint: Endpoint, baseline: str, patient: str, *, problem: str
+) -> dict[str, object]:
+    nan = math.nan
+    row: dict[str, object] = {"patient": patient, **cohort.patients.loc[patient].to_dict()}
+    row |= {"sample_baseline": "", "sample_visit": "", "baseline_value": nan, "visit_value": nan}
+    row |= {"change": nan, "fold": nan, "why": problem}
+    if problem:
+        return row
+    reasons, found = [], {}
+    for visit, end in ((baseline, "baseline"), (endpoint.visit, "visit")):
+        sample, missing = cohort.sample(patient, visit)
+        if sample is None:
+            reasons.append(_where_is_it(cohort, patient, visit, missing, end))
+        elif sample not in values.table.index:
+            reasons.append(f"no value at {visit} (sample {sample})")
+        else:
+            found[end] = sample
+            row[f"sample_{end}"] = sample
+            row[f"{end}_value"] = float(values.table.loc[sample, "value"])
+            if why := values.table.loc[sample, "why"]:
+                reasons.append(f"at {visit} {why} (sample {sample})")
+    if not reasons:
+        stimuli = cohort.sheet.loc[[found["baseline"], found["visit"]], "stimulus"]
+        if stimuli.nunique() > 1:
+            reasons.append(f"the stimulus differs between the visits ({', '.join(map(repr, stimuli))})")
+    if reasons:
+        return row | {"why": join(reasons)}
+    return row | _change(values.table.loc[[found["baseline"], found["visit"]]], endpoint)
+
+
+def _where_is_it(cohort: Cohort, patient: str, visit: str, missing: str, end: str) -> str:
+    """``no sample at D0``, with the reason where a sample was left out."""
+    reasons = [
+        f"{sample} {reason}" for sample, reason in cohort.left_out.items()
+        if (patient, visit) == cohort.identity(sample)
+    ]  # fmt: skip
+    return f"no {end}: {missing}" + (f" ({join(reasons)})" if reasons else "")
+
+
+def _change(two: pd.DataFrame, endpoint: Endpoint) -> dict[str, object]:
+    """Change from the first to the second row."""
+    start, end = (float(value) for value in two["value"])
+    if endpoint.scale == "difference":
+        fold = end / start if endpoint.measure not in TRANSFORMED and start > 0 else math.nan
+        return {"change": end - start, "fold": fold, "why": ""}
+    said = []
+    if endpoint.measure not in TRANSFORMED:
+        halves = [float(half) for half in two["half"]]
+        if start == 0:
+            start, said = halves[0], ["baseline of 0 taken as half a cell"]
+        if end == 0 and endpoint.scale == "log_ratio":
+            end, said = halves[1], [*said, "value of 0 taken as half a cell"]
+    if not (start > 0 and math.isfinite(end) and (end > 0 or endpoint.scale == "percent_change")):
+        return {"why": f"a {endpoint.scale} needs values above 0, these are {start:.3g} and {end:.3g}"}
+    ratio = end / start
+    fold = math.nan if endpoint.measure in TRANSFORMED else ratio
+    change = math.log(ratio) if endpoint.scale == "log_ratio" else 100 * (ratio - 1)
+    return {"change": change, "fold": fold, "why": "; ".join(said)}

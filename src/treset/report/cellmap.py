@@ -1,0 +1,122 @@
+"""The cell map's data, packed: positions as uint16, labels as codes, markers at 16 levels."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from .context import Context, labels
+from .read import Sketch
+
+#: At most so many points are drawn; a larger sketch is thinned evenly, and the caption says so.
+MAX_POINTS = 500_000
+#: Marker levels are packed while they stay under so many bytes before compression.
+MAX_MARKER_BYTES = 24_000_000
+LEVELS = 16
+
+#: Columns of the sheet by which cells can be coloured and filtered.
+SHEET = ("patient", "visit", "arm", "disease", "stimulus", "batch")
+
+
+def safe_json(value: object) -> Markup:
+    """Write JSON that cannot leave its script element (``<``, ``>``, ``&`` and line separators escaped)."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def pack(context: Context, sketch: Sketch) -> tuple[Markup, str]:
+    """Pack a sketch for report.js.
+
+    Returns
+    -------
+    The JSON payload, and a sentence about what was left out ("" when nothing was).
+    """
+    umap = sketch.umap
+    assert umap is not None
+    placed = np.flatnonzero(np.isfinite(umap).all(axis=1))
+    shown = placed[:: max(1, -(-len(placed) // MAX_POINTS))]
+    parts, fields, offset = [], [], 4 * len(shown)
+    for axis in (0, 1):
+        parts.append(quantise(umap[shown, axis], 65535).astype("<u2").tobytes())
+    obs = sketch.obs.iloc[shown]
+    sample_names: list[str] = []
+    for key, label in (("population", "population (gates)"), ("cluster_population", "population (clusters)"),
+                       ("cluster", "cluster"), ("sample", "sample")):  # fmt: skip
+        if key not in obs:
+            continue
+        names, codes = categories(obs[key])
+        sample_names = names if key == "sample" else sample_names
+        parts.append(codes.tobytes())
+        fields.append({"key": key, "label": label, "names": names, "offset": offset, "bytes": codes.itemsize})
+        offset += codes.nbytes
+    room = max(0, MAX_MARKER_BYTES // max(1, len(shown)))
+    markers = []
+    for j, marker in enumerate(sketch.markers[:room]):
+        levels, low, high = level(sketch.X[shown, j])
+        parts.append(levels.tobytes())
+        markers.append({"name": marker, "low": round(low, 3), "high": round(high, 3), "offset": offset})
+        offset += len(shown)
+    blob = base64.b64encode(gzip.compress(b"".join(parts), 9, mtime=0)).decode()
+    payload = {
+        "n": len(shown),
+        "fields": fields,
+        "sheet": sheet_fields(context, sample_names),
+        "markers": markers,
+        "levels": LEVELS,
+        "blob": blob,
+    }
+    return safe_json(payload), _left_out(sketch, len(placed), len(shown), len(markers))
+
+
+def quantise(values: np.ndarray, top: int) -> np.ndarray:
+    """Spread values over the integers ``0..top``; shape is kept."""
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    if not high > low:
+        return np.zeros(len(values))
+    return np.rint((values.astype(np.float64) - low) / (high - low) * top)
+
+
+def categories(column: pd.Series) -> tuple[list[str], np.ndarray]:
+    """Give the names, most frequent first (ties by name), and the code of each cell (uint8, or uint16 where needed)."""
+    counts = column.value_counts()
+    names = sorted(counts.index, key=lambda n: (-int(counts[n]), str(n)))
+    codes = pd.Categorical(column, categories=names).codes.astype(np.int64)
+    return [str(n) for n in names], codes.astype("u1" if len(names) < 256 else "<u2")
+
+
+def level(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Give a marker's levels (uint8 in ``0..15``) between its 1st and 99th percentile, and those two."""
+    low, high = (float(q) for q in np.nanpercentile(values, [1, 99])) if len(values) else (0.0, 0.0)
+    if not high > low:
+        high = float(np.nanmax(values, initial=low))
+    scaled = (np.nan_to_num(values) - low) / (high - low) if high > low else np.zeros(len(values))
+    return np.clip(np.floor(scaled * LEVELS), 0, LEVELS - 1).astype(np.uint8), low, high
+
+
+def sheet_fields(context: Context, samples: list[str]) -> list[dict]:
+    """Give the sheet's columns with two or more labels: names, and the label of each sample (-1: blank)."""
+    sheet = context.samples.drop_duplicates("sample").set_index("sample")
+    found = []
+    for key in SHEET:
+        own = [str(sheet.at[s, key]) if s in sheet.index else "" for s in samples]
+        names = [n for n in labels(context.subjects()[key]) if n in own]
+        names += sorted({n for n in own if n} - set(names))
+        if len(names) > 1:
+            found.append({"key": key, "names": names, "of": [names.index(n) if n in names else -1 for n in own]})
+    return found
+
+
+def _left_out(sketch: Sketch, placed: int, shown: int, markers: int) -> str:
+    total, said = len(sketch.obs), []
+    if placed < total:
+        said.append(f"{total - placed} cells have no position")
+    if shown < placed:
+        said.append(f"{shown} of {placed} cells are drawn, thinned evenly")
+    if markers < len(sketch.markers):
+        said.append(f"{len(sketch.markers) - markers} markers are left out to keep the file small")
+    return "; ".join(said)

@@ -1,0 +1,159 @@
+"""Clusters: what they are, and whether gates and clusters tell the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .. import text
+from ..blocks import Block, Figure, Note, Section, download, table
+from ..context import Context
+from ..figures.heatmap import Line, heatmap
+
+
+def cluster_values(context: Context) -> tuple[pd.DataFrame, str]:
+    """Give clusters by markers: medians of the sketch's cells (means for RNA, whose medians are mostly zero).
+
+    Without a sketch: the median over samples of the waist's medians.
+    """
+    sketch = context.results.sketch
+    if sketch is not None and "cluster" in sketch.obs and sketch.markers:
+        frame = pd.DataFrame(sketch.X, columns=list(sketch.markers)).groupby(sketch.obs["cluster"].to_numpy())
+        if context.study.modality == "rna":
+            return frame.mean(), "mean log-normalised expression of the sketch's cells"
+        return frame.median(), "median arcsinh intensity of the sketch's cells"
+    rows = context.profiles
+    known = set(context.results.clusters["cluster"])
+    rows = rows[(rows["origin"] == "cluster") & (rows["measure"] == "median") & rows["population"].isin(known)]
+    wide = rows.pivot_table(index="population", columns="marker", values="value", aggfunc="median", sort=False)
+    return wide, "median over samples of the sample medians"
+
+
+def scale(values: pd.DataFrame) -> pd.DataFrame:
+    """Scale each marker to 0 (lowest cluster) .. 1 (highest); a marker that is the same everywhere is 0."""
+    span = (values.max() - values.min()).replace(0, np.nan)
+    return ((values - values.min()) / span).where(values.isna(), other=lambda d: d.fillna(0.0))
+
+
+def order(context: Context, values: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Order clusters by the tree of populations then size, and markers by where along that order they are high."""
+    rank = {p: i for i, p in enumerate(_tree(context))}
+    clusters = context.results.clusters
+    rows = clusters.assign(rank=clusters["population"].map(lambda p: rank.get(p, len(rank))))
+    names = rows.sort_values(["rank", "n_cells"], ascending=[True, False], kind="stable")["cluster"].tolist()
+    names = [n for n in names if n in values.index] + [n for n in values.index if n not in set(names)]
+    scaled = scale(values.loc[names]).to_numpy() ** 2
+    weight = scaled.sum(axis=0)
+    centre = (scaled * np.arange(len(names))[:, None]).sum(axis=0) / np.where(weight > 0, weight, 1)
+    markers = [values.columns[j] for j in np.argsort(centre, kind="stable")]
+    panel = context.study.panel
+    roles = dict(zip(panel["marker"], panel["role"], strict=True)) if panel is not None else {}
+    return names, sorted(markers, key=lambda m: roles.get(m) == "state")
+
+
+def _tree(context: Context) -> list[str]:
+    """List the populations, parents before children, siblings together."""
+    children: dict[str, list[str]] = {}
+    for name, parent in context.parents.items():
+        children.setdefault(parent, []).append(name)
+    found: list[str] = []
+    stack = [p for p in reversed(children.get("cells", []))]
+    while stack:
+        name = stack.pop()
+        if name not in found:
+            found.append(name)
+            stack += reversed(children.get(name, []))
+    return found
+
+
+def _heatmap(context: Context) -> Block:
+    values, unit = cluster_values(context)
+    if values.empty:
+        return Note("Neither the sketch nor the profiles hold cluster medians: no heat map can be drawn.", "missing")
+    names, markers = order(context, values)
+    values = values.loc[names, markers]
+    shaded = scale(values)
+    known = context.results.clusters.drop_duplicates("cluster").set_index("cluster")
+    lines = []
+    for name in names:
+        called, told = "", ""
+        if name in known.index:
+            row = known.loc[name]
+            called = str(row["population"])
+            sure = "" if text.missing(row["confidence"]) else f"{100 * float(row['confidence']):.0f} %, "
+            told = f"{sure}{text.count(row['n_cells'])}"
+        lines.append(Line(str(name), called, told, shaded.loc[name].to_numpy(), values.loc[name].to_numpy()))
+    svg = heatmap(lines, markers, unit)
+    caption = (
+        f"Colour: {unit}, scaled by marker over the clusters. Beside each name: confidence and cells in the sketch."
+    )
+    return Figure("What the clusters express", svg, caption, download("cluster_values", values.reset_index()), True)
+
+
+def concordance(context: Context) -> pd.DataFrame:
+    """Compare the two readings of each population over samples.
+
+    Returns
+    -------
+    Columns population, parent, samples, gate and cluster (median share in percent of parent), difference (median absolute
+    difference in percentage points) and r (Pearson, NaN under 3 samples or without spread).
+    """
+    rows = context.profiles
+    rows = rows[(rows["measure"] == "percent_of_parent") & rows["origin"].isin(["gate", "cluster"])]
+    both = rows.pivot_table(index=["population", "parent", "sample"], columns="origin", values="value", sort=False)
+    if not {"gate", "cluster"} <= set(both.columns):
+        return pd.DataFrame(columns=["population", "parent", "samples", "gate", "cluster", "difference", "r"])
+    found = []
+    for (population, parent), pair in both.dropna().groupby(level=["population", "parent"], sort=False):
+        spread = len(pair) > 2 and pair["gate"].std() > 0 and pair["cluster"].std() > 0
+        found.append(
+            {
+                "population": population,
+                "parent": parent,
+                "samples": len(pair),
+                "gate": pair["gate"].median(),
+                "cluster": pair["cluster"].median(),
+                "difference": (pair["gate"] - pair["cluster"]).abs().median(),
+                "r": float(np.corrcoef(pair["gate"], pair["cluster"])[0, 1]) if spread else np.nan,
+            }
+        )
+    return pd.DataFrame(found, columns=["population", "parent", "samples", "gate", "cluster", "difference", "r"])
+
+
+def clusters_section(context: Context) -> Section:
+    """Make the heat map, the clusters' names with their evidence, and the concordance."""
+    clusters = context.results.clusters
+    blocks: list[Block] = [_heatmap(context)]
+    agree = concordance(context)
+    if agree.empty:
+        blocks.append(Note("The profiles do not hold both readings: gates and clusters cannot be compared.", "missing"))
+    else:
+        labels = {
+            "gate": "gates, median %",
+            "cluster": "clusters, median %",
+            "difference": "median |difference|, points",
+        }
+        caption = "Share of the parent by both readings of the same cells, over samples. r: Pearson correlation."
+        blocks.append(
+            table("Do gates and clusters agree?", agree, "concordance", {"samples": text.count}, labels, caption)  # type: ignore[dict-item]
+        )
+    if clusters.empty:
+        blocks.append(Note(context.results.gaps.get("cohort/clusters.tsv", "No cluster was named."), "missing"))
+    else:
+        percent = {
+            "confidence": lambda v: "\u2013" if text.missing(v) else f"{100 * float(v):.0f} %",
+            "n_cells": text.count,
+        }  # type: ignore[arg-type]
+        labels = {"n_cells": "cells in the sketch"}
+        blocks.append(
+            table(
+                "How the clusters were named",
+                clusters,
+                "clusters",
+                percent,
+                labels,
+                wide=("evidence", "reason"),
+                folded=True,
+            )  # type: ignore[arg-type]
+        )
+    return Section("clusters", "Clusters", blocks)

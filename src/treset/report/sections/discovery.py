@@ -1,0 +1,166 @@
+"""Discovery: what changed, state and abundance."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from treset.study.model import DiscoveryMonitor
+
+from .. import text
+from ..blocks import Block, Cell, Column, Figure, Note, Section, Table, download
+from ..context import Context
+from ..figures.paired import Pairs, direction, noted, paired
+from ..figures.volcano import Cloud, volcano
+from .effects import notes, verdict
+
+STATE = ("median", "percent_positive", "signature")
+#: Rows shown of each table; the download has all.
+SHOWN = 30
+
+
+def _feature(context: Context, row: dict, short: bool = False) -> str:
+    if short and row["measure"] in ("median", "signature"):
+        return f"{row['marker']} on {row['population']}"
+    return str(row["population"]) if short else context.label(row)
+
+
+def ranked(effects: pd.DataFrame, state: bool) -> pd.DataFrame:
+    """Give the rows of state or abundance, called first, then by p-value; rows that were not evaluable last."""
+    rows = effects[effects["measure"].isin(STATE) == state]
+    called = (rows["verdict"] == "called").map({True: 0, False: 1})
+    order = rows.assign(_called=called).sort_values(["_called", "p_value"], kind="stable", na_position="last")
+    return order.drop(columns="_called")
+
+
+def pairs_of(context: Context, settings: DiscoveryMonitor, row: dict) -> pd.DataFrame:
+    """Give the values of one feature in pairs: columns pair, reference, test.
+
+    Values that rest on fewer than ``min_events`` cells are left out; several samples of one pair and label are not
+    averaged: such a pair is left out.
+    """
+    empty = pd.DataFrame(columns=["pair", "reference", "test"])
+    sheet = context.subjects()
+    if settings.pair is None or settings.column not in sheet or settings.pair not in sheet:
+        return empty
+    values = context.values(row["population"], row["measure"], row["origin"], None, row["marker"])
+    values = values[(values["n_cells"] >= settings.min_events) & values["value"].notna()][["sample", "value"]]
+    own = sheet[["sample"]].assign(label=sheet[settings.column], pair=sheet[settings.pair]).merge(values, on="sample")
+    own = own[own["label"].isin([settings.reference, settings.test])]
+    own = own[~own.duplicated(["pair", "label"], keep=False)]
+    if own.empty:
+        return empty
+    wide = own.pivot(index="pair", columns="label", values="value")
+    wide = wide.reindex(columns=[settings.reference, settings.test]).set_axis(["reference", "test"], axis=1)
+    return wide.reset_index()
+
+
+def top_pairs(context: Context, settings: DiscoveryMonitor, effects: pd.DataFrame) -> Block:
+    """Draw the first state feature in the gates and its cluster reading (or the next feature) side by side."""
+    state = ranked(effects, state=True)
+    state = state[state["p_value"].notna()]
+    if state.empty or settings.pair is None:
+        return Note("No paired state feature could be tested: there is nothing to draw.", "missing")
+    first = state.iloc[0].to_dict()
+    other = state[(state["marker"] == first["marker"]) & (state["origin"] != first["origin"])]
+    second = (other if len(other) else state.iloc[1:]).head(1).to_dict("records")
+    features = []
+    for row in (first, *second):
+        values = pairs_of(context, settings, row)
+        if len(values):
+            told = f"{row['origin']}: {noted(str(row['note'])) or direction(values)}, p {text.p_value(row['p_value'])}"
+            features.append(Pairs(_feature(context, row, short=True), told, values))
+    if not features:
+        return Note("The profiles hold no complete pair of the first feature: there is nothing to draw.", "missing")
+    title = f"First by p-value: {features[0].title}"
+    if first["verdict"] == "called":
+        word = "rises" if first["estimate"] > 0 else "falls"
+        title = f"{features[0].title} {word} from {settings.reference} to {settings.test}"
+    units = text.UNITS.get(context.study.modality, "transformed")
+    svg = paired(features, settings.reference, settings.test, title)
+    caption = f"Sample medians ({units}); a line joins a {settings.pair}'s two samples. Bars: medians."
+    frame = pd.concat([f.values.assign(feature=f.title) for f in features])
+    return Figure(title, svg, caption, download("top_feature", frame))
+
+
+def clouds(context: Context, settings: DiscoveryMonitor | None, effects: pd.DataFrame) -> list[Block]:
+    """Draw a volcano of state and one of abundance."""
+    blocks: list[Block] = []
+    for state, word, axis in ((True, "state", "change of the median"), (False, "abundance", "change of the share")):
+        rows = ranked(effects, state)
+        tested = rows[rows["p_value"].notna()]
+        if tested.empty:
+            blocks.append(Note(f"No differential {word} could be tested.", "missing"))
+            continue
+        called = int((rows["verdict"] == "called").sum())
+        scale = ", ".join(text.scale_name(s) for s in tested["scale"].unique())
+        names = [_feature(context, r, short=True) for r in tested.to_dict("records")]
+        cloud = Cloud(
+            f"Differential {word}: {called} of {len(tested)} called",
+            f"{axis} ({scale})",
+            tested.assign(called=tested["verdict"] == "called", label=names),
+        )
+        minimum = 0.0
+        if settings is not None:
+            minimum = settings.min_state_effect if state else settings.min_abundance_effect
+        caption = f"Round: gates; square: clusters. Dashed: smallest change called ({minimum:g})."
+        untested = len(rows) - len(tested)
+        caption += f" {text.plural(untested, 'feature')} could not be tested." if untested else ""
+        blocks.append(Figure(cloud.title, volcano(cloud, minimum), caption, download(f"discovery_{word}", rows)))
+    return blocks
+
+
+def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.DataFrame, state: bool) -> Table:
+    """Make the table of the first rows, called ones first."""
+    every = ranked(effects, state)
+    rows = []
+    for row in every.head(SHOWN).to_dict("records"):
+        values = pairs_of(context, settings, row) if settings else pd.DataFrame()
+        middle = [text.number(values[c].median()) if len(values) else text.DASH for c in ("reference", "test")]
+        rows.append(
+            [
+                Cell(_feature(context, row, short=True), style="head"),
+                Cell(str(row["origin"])),
+                Cell(text.count(row["n"])),
+                Cell(middle[0]),
+                Cell(middle[1]),
+                Cell(text.change(row["estimate"], str(row["scale"])), repr(row["estimate"]).replace("nan", "")),
+                Cell(text.interval(row["lower"], row["upper"], str(row["scale"]))),
+                Cell(noted(str(row["note"])) or (direction(values) if len(values) else text.DASH)),
+                Cell(text.p_value(row["p_value"]), repr(row["p_value"]).replace("nan", "")),
+                Cell(text.p_value(row["q_value"]), repr(row["q_value"]).replace("nan", "")),
+                verdict(str(row["verdict"])),
+                Cell(str(row["note"])),
+            ]
+        )
+    names = (settings.reference, settings.test) if settings else ("reference", "test")
+    heads = ("feature", "origin", "n", f"median, {names[0]}", f"median, {names[1]}", "change", "95 % CI", "direction", "p", "q",
+             "verdict", "note")  # fmt: skip
+    columns = [Column(h, h in ("n", "change", "p", "q") or h.startswith("median")) for h in heads]
+    word = "state" if state else "abundance"
+    caption = f"{min(SHOWN, len(every))} of {text.count(len(every))} rows; all are in the TSV. Medians are over samples, the direction over pairs."
+    return Table(f"Differential {word}", columns, rows, caption, download(f"discovery_{word}", every))
+
+
+def discovery_section(context: Context) -> Section | None:
+    """Make the section, or None where the study has no discovery monitor."""
+    settings = context.study.monitors.discovery
+    monitor = context.results.monitors.get("discovery")
+    if settings is None and monitor is None:
+        return None
+    blocks: list[Block] = []
+    if monitor is None:
+        blocks.append(Note(context.results.gaps.get("monitors/discovery", "monitors/discovery is missing."), "missing"))
+        return Section("discovery", "Discovery", blocks, "Discovery")
+    blocks += clouds(context, settings, monitor.effects)
+    for state in (True, False):
+        if (monitor.effects["measure"].isin(STATE) == state).any():
+            blocks.append(top_table(context, settings, monitor.effects, state))
+    blocks += notes(monitor.summary)
+    rule = ""
+    if settings is not None:
+        rule = (
+            f"{settings.test} against {settings.reference} (column {settings.column}"
+            + (f", paired by {settings.pair}" if settings.pair else ", unpaired")
+            + f"); called: q under {settings.fdr:g} and at least the smallest change."
+        )
+    return Section("discovery", str(monitor.summary.get("title", "Discovery")), blocks, "Discovery", rule)

@@ -1,0 +1,136 @@
+"""The first screen: header, verdict cards, and the two pictures that matter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import treset
+
+from .. import text
+from ..blocks import Block, Card, Figure, Note, download
+from ..context import Context
+from ..figures.forest import forest, rows_of
+from ..read import Monitor
+from . import bcell, discovery, treg
+from .effects import effects_table
+from .quality import quality_card
+
+ASSAYS = {"mass_cytometry": "mass cytometry", "flow_cytometry": "flow cytometry", "rna": "scRNA-seq"}
+TITLES = {"treg": "Treg", "bcell": "B-cell reset", "discovery": "Discovery"}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the page's header says."""
+
+    title: str
+    version: str
+    facts: list[str]
+
+
+def head(context: Context) -> Head:
+    """Count subjects, samples and cells, and say what ran."""
+    study, results = context.study, context.results
+    version = str(results.run.get("treset") or treset.__version__)
+    people = context.subjects()["patient"].replace("", float("nan")).nunique()
+    facts = [
+        ASSAYS.get(study.modality, study.modality),
+        text.plural(people, "subject"),
+        text.plural(len(study.included), "sample"),
+    ]
+    rows = context.profiles
+    kept = rows[(rows["population"] == "cells") & (rows["measure"] == "count") & (rows["origin"] == "gate")][
+        "value"
+    ].sum()
+    if not kept and len(results.quality):
+        kept = results.quality.groupby("sample")["kept"].last().sum()
+    cells = f"{text.plural(int(kept), 'cell')} kept" if kept else ""
+    shown = f" ({text.count(len(results.sketch.obs))} in the map)" if results.sketch is not None and cells else ""
+    own = results.run.get("backend") if isinstance(results.run.get("backend"), dict) else {}
+    ran = (
+        f"ran on {own['used']}" + (f" ({own['device']})" if own.get("device") else "")
+        if own.get("used")
+        else "backend not recorded"
+    )
+    facts += [
+        cells + shown,
+        f"treset {version}",
+        ran,
+        "blinded (arms and doses withheld)" if study.blinded else "not blinded",
+    ]
+    when = results.run.get("date") or results.run.get("time")
+    return Head(study.title or study.name, version, [f for f in (*facts, str(when or "")) if f])
+
+
+def rule(context: Context, name: str) -> str:
+    """Say in words what a verdict asks for."""
+    m = context.study.monitors
+    if name == "treg" and m.treg:
+        first = treg.primary(context)
+        if first is None:
+            return ""
+        size = f" of at least {text.change(first.minimum_effect, first.scale)}" if first.minimum_effect else ""
+        way = {"increase": "an increase", "decrease": "a decrease"}.get(first.direction, "a change")
+        if first.direction == "decrease" and first.minimum_effect:
+            size = f" to at most {text.change(-abs(first.minimum_effect), first.scale)}"
+        return f"met: {way}{size} at {first.visit} with two-sided p < {m.treg.alpha:g}"
+    if name == "bcell" and m.bcell:
+        return f"met: at least {100 * m.bcell.min_reset_share:g} % of evaluable patients reset"
+    if name == "discovery" and m.discovery:
+        d = m.discovery
+        return f"called: q < {d.fdr:g} and a change of {d.min_state_effect:g} (state) or {d.min_abundance_effect:g} (abundance)"
+    return ""
+
+
+def card(context: Context, name: str, monitor: Monitor | None) -> Card:
+    """Make a monitor's card; a monitor that left no result is not evaluable."""
+    if monitor is None:
+        why = context.results.gaps.get(f"monitors/{name}", "it left no result.")
+        return Card(TITLES[name], "not evaluable", text.DASH, "no result", why, rule(context, name), name)
+    summary = monitor.summary
+    shown = summary.get("headline") if isinstance(summary.get("headline"), dict) else {}
+    word = str(summary.get("verdict") or "not evaluable")
+    value, caption = str(shown.get("value") or text.DASH), str(shown.get("caption") or "")
+    return Card(
+        str(summary.get("title") or TITLES[name]),
+        word,
+        value,
+        caption,
+        str(summary.get("reason") or ""),
+        rule(context, name),
+        name,
+    )
+
+
+def cards(context: Context) -> list[Card]:
+    """Make one card a monitor, and data quality."""
+    asked = context.study.monitors
+    names = [
+        n for n in ("treg", "bcell", "discovery") if getattr(asked, n) is not None or n in context.results.monitors
+    ]
+    return [card(context, n, context.results.monitors.get(n)) for n in names] + [quality_card(context)]
+
+
+def lead(context: Context) -> list[Block]:
+    """Choose the pictures of the first screen: Treg, else B cells, else discovery."""
+    m = context.study.monitors
+    first = treg.primary(context)
+    if m.treg and first is not None:
+        return [treg.by_visit(context, first), treg.lead_forest(context)]
+    if m.bcell:
+        return [bcell.courses(context, m.bcell)[0]]
+    found = context.results.monitors.get("discovery")
+    if m.discovery and found is not None:
+        effects = discovery.ranked(found.effects, state=True)
+        top = effects[effects["p_value"].notna()].head(8)
+        if top.empty:
+            return [effects_table(context, found.effects.head(8), "Discovery", "discovery_effects", "", found.effects)]
+        names = [f"{r['marker']} on {r['population']}" for r in top.to_dict("records")]
+        title = "First state changes, by p-value"
+        svg = forest(rows_of(top, names, m.discovery.fdr), title)
+        caption = f"Filled: q under {m.discovery.fdr:g}. All rows are in the discovery section."
+        return [
+            discovery.top_pairs(context, m.discovery, found.effects),
+            Figure(title, svg, caption, download("first_changes", top)),
+        ]
+    return [Note("No monitor left a result: the sections below show what there is.", "missing")]

@@ -1,0 +1,80 @@
+"""The tree of populations: measurable or not, their rules and thresholds."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from .. import text
+from ..blocks import Block, Cell, Column, Note, Section, Table, download, table
+from ..context import Context
+from .clusters import _tree
+
+
+def _true(value: object) -> bool:
+    return str(value).strip().lower() in ("true", "1", "yes")
+
+
+def _depth(name: str, parents: dict[str, str]) -> int:
+    depth, at = 0, parents.get(name, "cells")
+    while at in parents and depth < 6:
+        depth, at = depth + 1, parents[at]
+    return depth
+
+
+def tree_table(context: Context) -> Table:
+    """Make the tree with the median share of each population over samples."""
+    rows = context.results.populations.drop_duplicates("population").set_index("population")
+    shares = context.profiles
+    shares = shares[(shares["measure"] == "percent_of_parent") & (shares["origin"] == "gate")]
+    shares = shares[shares["parent"] == shares["population"].map(context.parents)]
+    middle = shares.groupby("population")["value"].median()
+    cells = []
+    ordered = [p for p in _tree(context) if p in rows.index]
+    for name in ordered + [p for p in rows.index if p not in set(ordered)]:
+        row = rows.loc[name]
+        good = _true(row["measurable"])
+        why = "measurable" + (f" ({row['reason']})" if row["reason"] else "")
+        cells.append(
+            [
+                Cell(str(name), style=f"head depth{min(5, _depth(name, context.parents))}"),
+                Cell(str(row["parent"]) or "cells"),
+                Cell(
+                    text.number(middle.get(name)), "" if text.missing(middle.get(name)) else repr(float(middle[name]))
+                ),
+                Cell(
+                    why if good else f"not measurable here, because {row['reason'] or 'no reason was given'}",
+                    style="" if good else "flag",
+                ),
+                Cell(str(row["rule"])),
+                Cell(str(row["ontology"]) or text.DASH),
+                Cell(str(row["source"]) or text.DASH),
+            ]
+        )
+    heads = ("population", "parent", "median % of parent", "measurable", "rule", "Cell Ontology", "source")
+    columns = [Column(h, h.startswith("median"), h == "measurable") for h in heads]
+    caption = (
+        "Median over samples, by the gates. A population that is not measurable has no number anywhere in this report."
+    )
+    full = context.results.populations
+    return Table("Populations", columns, cells, caption, download("populations", full))
+
+
+def populations_section(context: Context) -> Section:
+    """Make the tree and the thresholds."""
+    blocks: list[Block] = []
+    if context.results.populations.empty:
+        blocks.append(Note(context.results.gaps.get("cohort/populations.tsv", "No population is listed."), "missing"))
+    else:
+        blocks.append(tree_table(context))
+    thresholds = context.results.thresholds
+    if thresholds.empty:
+        blocks.append(Note(context.results.gaps.get("cohort/thresholds.tsv", "No threshold was needed."), "missing"))
+    else:
+        labels = {"population_parent": "within"}
+        caption = (
+            "Where each marker was cut, on its transformed scale. Separation: how well the two sides come apart "
+            "(as the method reports it); a low one is a gate to look at."
+        )
+        shown = thresholds.assign(threshold=pd.to_numeric(thresholds["threshold"], errors="coerce"))
+        blocks.append(table("Thresholds", shown, "thresholds", {}, labels, caption, thresholds, folded=len(shown) > 24))
+    return Section("populations", "Populations", blocks)

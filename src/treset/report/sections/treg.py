@@ -1,0 +1,120 @@
+"""The Treg monitor: the primary endpoint by visit, the forest, all effects."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from treset.study.model import Endpoint
+
+from .. import text
+from ..blocks import Block, Figure, Note, Section, download
+from ..context import Context, labels, visits
+from ..figures.forest import forest, rows_of
+from ..figures.longitudinal import Panel, longitudinal
+from .effects import SCALES, effects_table, notes
+
+NAMES = {"gate": "gates", "cluster": "clusters", "external": "external"}
+#: Rows of the forest on the first screen; the section has them all.
+FIRST = 8
+
+
+def primary(context: Context) -> Endpoint | None:
+    """Give the primary endpoint of the config."""
+    treg = context.study.monitors.treg
+    return next((e for e in treg.endpoints if e.role == "primary"), None) if treg else None
+
+
+def by_visit(context: Context, endpoint: Endpoint, wide: bool = False) -> Block:
+    """Draw an endpoint's measure by visit, gates and clusters side by side."""
+    treg = context.study.monitors.treg
+    first = treg.origin if treg else "gate"
+    parent = endpoint.parent or context.parents.get(endpoint.population, "")
+    label = text.measure(endpoint.measure, endpoint.population, parent, endpoint.marker or "", context.study.modality)
+    panels, used = [], []
+    for origin in dict.fromkeys((first, "gate", "cluster")):
+        rows = context.values(
+            endpoint.population, endpoint.measure, origin, endpoint.parent, endpoint.marker, resting=True
+        )
+        rows = rows.assign(n_cells=context.rests_on(rows, endpoint.measure, origin, endpoint.marker))
+        if rows["value"].notna().any():
+            panels.append(Panel(NAMES.get(origin, origin) + (", tested" if origin == first else ""), rows))
+            used.append(rows)
+    if not panels:
+        return Note(f"{label}: the profiles hold no value, so nothing is drawn by visit.", "missing")
+    sheet = context.subjects(resting=True)
+    group = "arm" if len(labels(sheet["arm"])) > 1 else None
+    colour = None if group else ("disease" if 1 < len(labels(sheet["disease"])) <= 6 else None)
+    minimum = treg.min_events if treg else 0
+    svg = longitudinal(panels, visits(sheet), label, group, minimum, colour)
+    thick = f"median and quartiles of each {group}" if group else "median and quartiles of all patients"
+    caption = f"Thin: patients (a gap is a missing visit); thick: {thick}."
+    if any((rows["n_cells"] < minimum).any() for rows in used):
+        caption += f" Hollow: fewer than {minimum} cells to rest on, not used."
+    return Figure(_finding(context, endpoint, label), svg, caption, download(endpoint.name, pd.concat(used)), wide)
+
+
+def _finding(context: Context, endpoint: Endpoint, label: str) -> str:
+    """Give a title that states a finding only where the primary test supports it."""
+    monitor = context.results.monitors.get("treg")
+    if monitor is None:
+        return f"{label}, by visit"
+    rows = monitor.effects
+    rows = rows[(rows["endpoint"] == endpoint.name) & (rows["role"] == "primary") & (rows["verdict"] == "met")]
+    if len(rows) != 1 or endpoint.role != "primary" or monitor.summary.get("verdict") != "met":
+        return f"{label}, by visit"
+    row = rows.iloc[0]
+    word = "higher" if row["estimate"] > 0 else "lower"
+    return f"{label}: {word} ({row['contrast']}, {text.change(row['estimate'], row['scale'])})"
+
+
+def lead_forest(context: Context) -> Block:
+    """Draw the endpoints of the trial on the first screen."""
+    monitor = context.results.monitors.get("treg")
+    if monitor is None:
+        return Note(
+            context.results.gaps.get("monitors/treg", "monitors/treg is missing.") + " No endpoint was tested.",
+            "missing",
+        )
+    roles = {"primary": 0, "secondary": 1, "supporting": 2, "descriptive": 3}
+    order = monitor.effects["role"].map(lambda r: roles.get(r, 4)).argsort(kind="stable")
+    effects = monitor.effects.iloc[order]
+    chosen = effects[effects["role"].isin(["primary", "secondary"])].head(FIRST)
+    more = effects[~effects.index.isin(chosen.index) & effects["estimate"].notna() & (effects["scale"] != "percent")]
+    chosen = effects[
+        effects.index.isin(chosen.index) | effects.index.isin(more.index[: max(0, FIRST - 2 - len(chosen))])
+    ]
+    title = "Endpoints: change with its 95 % interval"
+    svg = forest(
+        rows_of(chosen, [context.label(r).split(" (")[0] for r in chosen.to_dict("records")], _alpha(context)), title
+    )
+    rest = len(effects) - len(chosen)
+    caption = (
+        f"Filled: p (primary) or q (secondary) under {_alpha(context):g}; supporting rows are no tests and stay open."
+        + (f" {text.plural(rest, 'further row')} in the section below." if rest else "")
+    )
+    return Figure(title, svg, caption, download("treg_effects", monitor.effects))
+
+
+def _alpha(context: Context) -> float:
+    treg = context.study.monitors.treg
+    return treg.alpha if treg else 0.05
+
+
+def treg_section(context: Context) -> Section | None:
+    """Make the section, or None where the study has no Treg monitor."""
+    treg = context.study.monitors.treg
+    if treg is None and "treg" not in context.results.monitors:
+        return None
+    blocks: list[Block] = []
+    monitor = context.results.monitors.get("treg")
+    if monitor is None:
+        blocks.append(Note(context.results.gaps.get("monitors/treg", "monitors/treg is missing."), "missing"))
+    else:
+        blocks.append(
+            effects_table(context, monitor.effects, "Every endpoint", "treg_effects", SCALES, monitor.effects)
+        )
+        blocks += notes(monitor.summary)
+    for endpoint in (treg.endpoints if treg else ())[:12]:
+        if endpoint.role != "primary":
+            blocks.append(by_visit(context, endpoint))
+    return Section("treg", str(monitor.summary.get("title") if monitor else "Treg"), blocks, "Treg")

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from treset.phenotype.density import cut, main_mode, valleys
+
+
+def mixture(seed, *parts):
+    generator = np.random.default_rng(seed)
+    return np.concatenate([generator.normal(mean, sd, n) for n, mean, sd in parts])
+
+
+def test_the_valley_of_two_equal_normals_is_at_their_middle():
+    found = cut(mixture(0, (5000, 0.0, 0.5), (5000, 4.0, 0.5)), "split")
+    assert found.method == "valley"
+    assert found.value == pytest.approx(2.0, abs=0.4)
+    assert found.separation > 10
+
+
+@pytest.mark.parametrize("share", [0.02, 0.005])
+def test_a_rare_positive_population_is_found(share):
+    n = int(20_000 * share)
+    values = mixture(1, (20_000 - n, 0.5, 0.4), (n, 4.0, 0.4))
+    found = cut(values, "split")
+    assert found.method == "valley"
+    assert np.mean(values >= found.value) == pytest.approx(share, rel=0.15)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_one_normal_has_no_valley(seed):
+    assert valleys(mixture(seed, (3000, 3.0, 0.7)), floor=0.5, min_distance=0.6) == []
+
+
+def test_one_mode_takes_the_threshold_of_the_population_above():
+    found = cut(mixture(2, (3000, 3.0, 0.5)), "split", fallback=1.5)
+    assert (found.value, found.method) == (1.5, "parent")
+
+
+def test_hi_takes_the_highest_valley_and_lo_the_lowest():
+    values = mixture(3, (4000, 0.8, 0.3), (4000, 3.0, 0.3), (1000, 5.5, 0.3))
+    assert cut(values, "hi").value == pytest.approx(4.3, abs=0.5)
+    assert cut(values, "lo").value == pytest.approx(1.9, abs=0.5)
+
+
+def test_one_mode_is_cut_at_its_tail():
+    values = mixture(4, (10_000, 3.0, 0.5))
+    # 2.5 standard deviations above the mode
+    assert cut(values, "hi").value == pytest.approx(4.25, abs=0.2)
+    assert cut(values, "hi").method == "tail"
+
+
+def test_where_a_subset_has_one_mode_the_parent_decides():
+    parent = mixture(5, (5000, 1.0, 0.3), (500, 5.0, 0.3))
+    subset = parent[parent > 3.0]
+    found = cut(subset, "hi", wider=parent)
+    assert found.method == "valley"
+    assert np.all(subset >= found.value)
+
+
+def test_too_few_cells_or_no_spread_give_no_threshold():
+    assert np.isnan(cut(np.arange(10.0), "split").value)
+    assert cut(np.zeros(1000), "split").method == "none"
+    assert cut(np.zeros(1000), "split", fallback=2.0).value == 2.0
+
+
+def test_the_cut_moves_with_the_values():
+    values = mixture(6, (5000, 1.0, 0.4), (3000, 4.5, 0.5))
+    assert cut(values + 0.7, "split").value == pytest.approx(cut(values, "split").value + 0.7, abs=0.02)
+
+
+def test_mode_and_spread_are_not_moved_by_a_far_minority():
+    mode, left, right = main_mode(mixture(7, (10_000, 2.0, 0.5), (300, 6.0, 0.2)))
+    assert mode == pytest.approx(2.0, abs=0.15)
+    assert left == pytest.approx(0.5, abs=0.15)
+    assert right == pytest.approx(0.5, abs=0.15)

@@ -27,7 +27,7 @@ monitors:
         population: Treg
         measure: percent_of_parent
         visit: D8
-      - {name: treg_cd25, role: secondary, population: Treg, measure: median, marker: CD25, visit: D8, scale: difference}
+      - {name: cd25, role: secondary, population: Treg, measure: median, marker: CD25, visit: D8, scale: difference}
   discovery: {column: visit, reference: D0, test: D8}
 """
 

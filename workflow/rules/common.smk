@@ -6,9 +6,8 @@ from snakemake.exceptions import WorkflowError
 
 from treset.errors import TresetError
 from treset.fingerprint import code_hash
-from treset.jobs.panel import panel_rows
 from treset.plain import to_plain
-from treset.study import read_study
+from treset.study import panel_rows, read_study
 
 CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).resolve()
 

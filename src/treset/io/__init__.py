@@ -143,7 +143,7 @@ def read_sample(path: Path | str, modality: str) -> AnnData:
     from treset.io.tenx import read_10x
 
     try:
-        return keep_genes(read_h5ad_counts(path) if form == "h5ad" else read_10x(path))
+        return keep_genes(read_h5ad_counts(path) if form == "h5ad" else read_10x(path), path)
     except MemoryError:
         raise TresetError(f"{path}: does not fit into memory; give the job more, or split the file.") from None
 

@@ -122,7 +122,7 @@ def counts_anndata(counts: sp.csr_matrix, cells: np.ndarray, features: pd.DataFr
     return AnnData(counts, obs=pd.DataFrame(index=cells), var=var, uns={"treset_io": {"format": form, "notes": notes}})
 
 
-def keep_genes(adata: AnnData) -> AnnData:
+def keep_genes(adata: AnnData, path: Path) -> AnnData:
     """Keep the features of type Gene Expression in ``X``; each other type goes whole into ``obsm[type]``.
 
     Surface proteins and hashtags must not count towards the total of a cell.
@@ -130,7 +130,7 @@ def keep_genes(adata: AnnData) -> AnnData:
     Raises
     ------
     TresetError
-        There is no Gene Expression at all (raised by the caller's file, so the message names none).
+        There is no Gene Expression at all; ``path`` is named.
     """
     kinds = adata.var["feature_type"].astype(str)
     others = [kind for kind in kinds.unique() if kind != RNA_TYPE]
@@ -138,7 +138,9 @@ def keep_genes(adata: AnnData) -> AnnData:
         return adata
     genes = adata[:, (kinds == RNA_TYPE).to_numpy()].copy()
     if genes.n_vars == 0:
-        raise TresetError(f"features are of type {', '.join(others)} only, expected {RNA_TYPE} in an RNA study.")
+        raise TresetError(
+            f"{path}: features are of type {', '.join(others)} only, expected {RNA_TYPE} in an RNA study."
+        )
     for kind in others:
         part = adata[:, (kinds == kind).to_numpy()]
         genes.obsm[kind.replace("/", " ")] = pd.DataFrame(

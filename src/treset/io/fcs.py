@@ -8,9 +8,10 @@ such case is a note; everything else is refused in one sentence.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from treset.io.names import make_unique
 
 __all__ = ["FcsHeader", "linearise", "read_fcs", "read_header", "write_fcs"]
 
+_SPILLOVER = ("$SPILLOVER", "SPILLOVER", "SPILL", "$COMP", "COMP")
 #: Integers of up to this many bits are exact in float32.
 _EXACT_BITS = 24
 #: Events converted at a time: bounds the memory beside the result.
@@ -62,6 +64,8 @@ class FcsHeader:
         What was tolerated, one sentence each.
     data_begin
         First byte of the events in the file.
+    kinds
+        ``I``, ``F`` or ``D`` of each channel.
     """
 
     path: Path
@@ -120,7 +124,7 @@ def _describe(raw: RawText) -> str:
     return f"{raw.keywords.get('$TOT', '?').strip()} events x {raw.keywords.get('$PAR', '?').strip()} channels"
 
 
-def _next_base(stream, size: int, raw: RawText, notes: list[str]) -> int | None:
+def _next_base(stream: BinaryIO, size: int, raw: RawText, notes: list[str]) -> int | None:
     """First byte of the next data set; None at the last."""
     step = whole_number(raw.keywords.get("$NEXTDATA", "0")) or 0
     if step == 0:
@@ -144,6 +148,10 @@ def _header(path: Path, raw: RawText, stored: Layout, notes: Sequence[str]) -> F
     if "" in names:
         blank = [f"P{n}" for n, name in enumerate(names, start=1) if not name]
         notes.append(f"channels without a name were named {', '.join(blank)}")
+    if spillover := _spillover(keywords):
+        notes.append(
+            f"the file carries a spillover matrix ({spillover}), which was not applied: values are uncompensated"
+        )
     return FcsHeader(
         path=path,
         version=raw.version,
@@ -163,6 +171,20 @@ def _header(path: Path, raw: RawText, stored: Layout, notes: Sequence[str]) -> F
     )
 
 
+def _spillover(keywords: Mapping[str, str]) -> str:
+    """The keyword with a spillover matrix that is not the identity; "" for none."""
+    key = next((name for name in _SPILLOVER if keywords.get(name, "").strip()), "")
+    fields = keywords.get(key, "").split(",")
+    count = whole_number(fields[0]) if key else None
+    if not count or len(fields) != 1 + count + count * count:
+        return key
+    try:
+        matrix = np.array([float(field) for field in fields[1 + count :]]).reshape(count, count)
+    except ValueError:
+        return key
+    return "" if np.array_equal(matrix, np.eye(count)) else key
+
+
 def _gain(text: str) -> float:
     try:
         return float(text)
@@ -173,10 +195,9 @@ def _gain(text: str) -> float:
 def read_fcs(path: Path | str, dataset: int | None = None) -> tuple[FcsHeader, np.ndarray]:
     """Read the events as they are stored.
 
-    Floats are as in the file, never cut to ``$PnR``. Integers whose ``$PnR`` is a power of two (or one less) below
-    their bits lose the bits above it, as the standard asks: Coulter instruments keep flags there. What this changes is
-    counted in a note. Any other ``$PnR`` says nothing of bits, so values are kept whole, and a note says when they
-    exceed it. Neither ``$PnE`` (see `linearise`) nor ``$PnG`` nor compensation is applied.
+    Floats are as in the file, never cut to ``$PnR``. Integers lose the bits above the smallest power of two that holds
+    ``$PnR``, as the standard (and flowCore) does: Coulter and iCyt instruments keep flags there. How many values this
+    changes is told in a note. Neither ``$PnE`` (see `linearise`) nor ``$PnG`` nor compensation is applied.
 
     Parameters
     ----------
@@ -208,7 +229,7 @@ def read_fcs(path: Path | str, dataset: int | None = None) -> tuple[FcsHeader, n
                 raise TresetError(f"{header.path}: ended while its events were read; copy it again.")
             part = _convert(header, block, masks, events[start : start + len(block)])
             beyond = [total + count for total, count in zip(beyond, part, strict=True)]
-    return replace(header, notes=header.notes + _range_notes(header, masks, beyond)), events
+    return replace(header, notes=header.notes + _range_notes(header, beyond)), events
 
 
 def _record(header: FcsHeader) -> np.dtype:
@@ -224,7 +245,7 @@ def _record(header: FcsHeader) -> np.dtype:
 
 
 def _convert(header: FcsHeader, block: np.ndarray, masks: Sequence[int | None], out: np.ndarray) -> list[int]:
-    """Fill ``out`` from the stored records; returns how many values of each channel lie beyond its ``$PnR``."""
+    """Fill ``out`` from the stored records; returns how many values of each channel the mask changed."""
     beyond = [0] * len(masks)
     if header.datatype in ("F", "D"):
         out[:] = block.view(block.dtype[0]).reshape(out.shape)
@@ -233,9 +254,8 @@ def _convert(header: FcsHeader, block: np.ndarray, masks: Sequence[int | None], 
         values = block[str(channel)]
         if kind == "I":
             values = _integers(values, header.byteorder)
-            limit = mask if mask is not None else header.ranges[channel]
-            beyond[channel] = int(np.count_nonzero(values > limit)) if limit else 0
             if mask is not None:
+                beyond[channel] = int(np.count_nonzero(values > mask))
                 values = values & values.dtype.type(mask)
         out[:, channel] = values
     return beyond
@@ -253,11 +273,10 @@ def _integers(column: np.ndarray, byteorder: str) -> np.ndarray:
 def _mask(header: FcsHeader, channel: int) -> int | None:
     """Bit mask that ``$PnR`` asks for; None where it asks for none."""
     limit = int(header.ranges[channel])
-    # 1023 for 1024: some writers give the largest value instead of the number of values.
-    limit += limit & 1
-    if header.kinds[channel] != "I" or limit < 2 or limit & (limit - 1) or limit >= 2 ** header.bits[channel]:
+    used = (limit - 1).bit_length()
+    if header.kinds[channel] != "I" or limit < 2 or used >= header.bits[channel]:
         return None
-    return limit - 1
+    return 2**used - 1
 
 
 def _exact_in_float32(header: FcsHeader, channel: int, mask: int | None) -> bool:
@@ -265,16 +284,9 @@ def _exact_in_float32(header: FcsHeader, channel: int, mask: int | None) -> bool
     return kind == "F" or (kind == "I" and (bits <= _EXACT_BITS or (mask is not None and mask < 2**_EXACT_BITS)))
 
 
-def _range_notes(header: FcsHeader, masks: Sequence[int | None], beyond: Sequence[int]) -> tuple[str, ...]:
-    told = [(header.channels[c], masks[c] is not None, count) for c, count in enumerate(beyond) if count]
-    masked = ", ".join(f"{name} ({count} values)" for name, mask, count in told if mask)
-    kept = ", ".join(f"{name} ({count} values)" for name, mask, count in told if not mask)
-    notes = []
-    if masked:
-        notes.append(f"bits above $PnR were set and were masked as the standard says: {masked}")
-    if kept:
-        notes.append(f"values exceed $PnR, which is no power of two, and were kept: {kept}")
-    return tuple(notes)
+def _range_notes(header: FcsHeader, beyond: Sequence[int]) -> tuple[str, ...]:
+    told = ", ".join(f"{header.channels[c]} ({count} values)" for c, count in enumerate(beyond) if count)
+    return (f"bits above $PnR were set and were masked as the standard says: {told}",) if told else ()
 
 
 def linearise(header: FcsHeader, events: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -169,8 +169,6 @@ def parse_keywords(raw: bytes, path: Path) -> tuple[dict[str, str], list[str]]:
         if _complete(loose, delimiter):
             pairs = loose
             notes.append("TEXT has empty values, which the FCS standard forbids; they were read as empty")
-    if not pairs:
-        raise TresetError(f"{path}: TEXT holds no keyword, so nothing says how the events are stored; export it again.")
     return _decode(pairs, path, notes), notes
 
 

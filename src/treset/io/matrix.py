@@ -27,7 +27,6 @@ from treset.io.counts import RNA_TYPE, counts_anndata, counts_csr
 if TYPE_CHECKING:
     from anndata import AnnData
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 #: Header of a first column that holds the names of the rows.
 ROW_NAMES = {
     "",

@@ -38,7 +38,7 @@ def gather(
     table = pd.concat([pd.read_parquet(path) for path in rows.values()], ignore_index=True)
     table = pd.concat([table, absolute_counts(table, sheet)], ignore_index=True)
     table = table.merge(sheet[["sample", *SHEET_COLUMNS]], on="sample", how="left", validate="many_to_one")
-    table = validate(table[COLUMNS], "profiles")
+    table = validate(table[list(COLUMNS)], "profiles")
     with atomic(profiles) as path:
         table.to_parquet(path, index=False)
     write_tsv(table, tsv)

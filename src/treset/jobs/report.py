@@ -8,8 +8,6 @@ import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
-
 from treset.fingerprint import code_hash
 from treset.io.files import atomic
 from treset.plain import to_plain
@@ -69,10 +67,3 @@ def report(study: Study, results: Path) -> None:
     provenance(study, results / "provenance", {key: str(value) for key, value in ran.items()})
     out = build_report(study, results, results / "report.html")
     print(f"report: {out}")
-
-
-def write_panel(study: Study, rows: list[dict], out: Path) -> None:
-    """Write the panel in use, one row a channel: given, or proposed from the files for the user to edit."""
-    from treset.io.table import write_tsv
-
-    write_tsv(pd.DataFrame(rows, columns=["channel", "marker", "role", "cofactor"]), out)

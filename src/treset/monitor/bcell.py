@@ -119,7 +119,7 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     primary = _primary(patients, settings, problem or naive_names.problem)
     rows = [primary]
     if not problem:
-        rows += _composition(cohort, courses, settings, baseline)
+        rows += _composition(cohort, courses, settings, baseline, naive=naive_names.names)
     return MonitorResult("bcell", effects_table(rows), patients, _summary(primary, patients, settings, notes))
 
 
@@ -300,14 +300,16 @@ def _primary(patients: pd.DataFrame, settings: BcellMonitor, problem: str) -> di
     return row | {"verdict": MET if reset / n >= settings.min_reset_share else NOT_MET}
 
 
-def _composition(cohort: Cohort, courses: list[Course], settings: BcellMonitor, baseline: str) -> list[dict]:
+def _composition(
+    cohort: Cohort, courses: list[Course], settings: BcellMonitor, baseline: str, *, naive: tuple[str, ...]
+) -> list[dict]:
     """Naive share of B cells and B-cell share: level at each visit, and paired change from baseline."""
     by_visit: dict[str, dict[str, Visit]] = {}
     for course in courses:
         for visit in ([course.baseline] if course.baseline else []) + course.after:
             by_visit.setdefault(visit.label, {})[course.patient] = visit
     kinds = (
-        ("naive share of B", " + ".join(settings.naive), "percent_of_parent", settings.min_b_events),
+        ("naive share of B", " + ".join(naive or settings.naive), "percent_of_parent", settings.min_b_events),
         ("B-cell share", settings.b, "percent_of_total" if settings.of == "cells" else "percent_of_parent", 0),
     )
     rows = []
@@ -338,7 +340,7 @@ def _described(values: list[float], row: dict, asked: str) -> dict:
     test = wilcoxon_signed_rank(values, CONFIDENCE)
     row |= {"n": test.n, "estimate": test.estimate, "lower": test.lower, "upper": test.upper}
     # zeros matter to the test only, and nothing is tested here
-    short = test.note if math.isnan(test.lower) and test.n == 0 else ""
+    short = "" if test.n else "no patient has a value"
     if test.n and math.isnan(test.lower):
         short = f"no {100 * CONFIDENCE:g} % interval with {test.n} patients"
     row |= {"method": "Hodges-Lehmann", "converged": bool(test.n), "note": join(["not tested", asked, short])}

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -151,18 +152,26 @@ class Cohort:
         days = self.sheet.groupby("visit", sort=True)["day"].median()
         return [str(visit) for visit in days.sort_values(kind="stable", na_position="last").index]
 
+    @cached_property
+    def places(self) -> dict[tuple[str, str], list[str]]:
+        """(patient, visit) -> its samples."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for sample in self.sheet.index:
+            found.setdefault(self.identities[sample], []).append(str(sample))
+        return found
+
     def identity(self, sample: str) -> tuple[str, str]:
         """Patient and visit of a sample."""
         return self.identities[sample]
 
     def sample(self, patient: str, visit: str) -> tuple[str | None, str]:
         """The sample of a patient at a visit, or None and why there is none."""
-        rows = self.sheet[(self.sheet["patient"] == patient) & (self.sheet["visit"] == visit)]
-        if len(rows) == 1:
-            return str(rows.index[0]), ""
-        if len(rows) > 1:
+        names = self.places.get((patient, visit), [])
+        if len(names) == 1:
+            return names[0], ""
+        if names:
             raise TresetError(
-                f"samples: patient {patient!r} has {len(rows)} samples at visit {visit!r} ({', '.join(rows.index)}), "
+                f"samples: patient {patient!r} has {len(names)} samples at visit {visit!r} ({', '.join(names)}), "
                 "expected is one; exclude the others in the sheet (column exclude)"
             )
         return None, f"no sample at {visit}"

@@ -291,11 +291,11 @@ def _summary(rows: list[dict], primaries: list[Endpoint], trial: _Trial) -> dict
 
 def _reason(row: dict, endpoint: Endpoint, alpha: float) -> str:
     if row["verdict"] == NOT_EVALUABLE:
-        return f"{endpoint.name} is not evaluable: {row['note']}."
+        return f"The primary endpoint {endpoint.name} is not evaluable: {row['note']}."
     numbers = (
         f"{fx.say(float(row['estimate']), endpoint)} ({fx.interval(row, endpoint)}), {p_text(float(row['p_value']))}"
     )
-    found = f"{endpoint.name}, {row['contrast']}: {numbers}, n = {row['n']}"
+    found = f"The primary endpoint {endpoint.name}, {row['contrast']}: {numbers}, n = {row['n']}"
     if row["verdict"] == MET:
         least = fx.say(math.copysign(endpoint.minimum_effect, float(row["estimate"])), endpoint)
         asked = (
@@ -309,13 +309,11 @@ def _reason(row: dict, endpoint: Endpoint, alpha: float) -> str:
 
 
 def _headline(row: dict, endpoint: Endpoint) -> tuple[str, str]:
-    if math.isnan(float(row["estimate"])):
+    if row["verdict"] == NOT_EVALUABLE:
         return "–", str(row["note"])
     kind = {"log_ratio": "fold change", "percent_change": "percent change", "difference": "change"}[endpoint.scale]
-    if " n = " in str(row["note"]) and "Mann-Whitney" in str(row["method"]):
-        kind = (
-            f"difference between arms in {kind}" if endpoint.scale != "log_ratio" else "ratio of the arms' fold changes"
-        )
+    if str(row["method"]).startswith("Mann-Whitney"):
+        kind = "ratio of fold changes" if endpoint.scale == "log_ratio" else f"difference in {kind}"
     else:
         kind = f"median {kind}"
     caption = f"{kind} {row['contrast']} ({fx.interval(row, endpoint)}), n = {row['n']}"

@@ -59,6 +59,9 @@ CHANGE_COLUMNS = (
     "patient", "arm", "disease", "sample_baseline", "sample_visit", "baseline_value", "visit_value", "change", "fold",
     "why",
 )  # fmt: skip
+_NO_CHANGE = dict.fromkeys(("sample_baseline", "sample_visit"), "") | dict.fromkeys(
+    ("baseline_value", "visit_value", "change", "fold"), math.nan
+)
 _EMPTY = pd.DataFrame(columns=["value", "cells", "half", "why"])
 
 
@@ -249,9 +252,14 @@ def changes(cohort: Cohort, endpoint: Endpoint, origin: str, baseline: str, min_
     what = Measure(origin, endpoint.population, endpoint.measure, endpoint.marker or "", endpoint.parent)
     values = read(cohort, what, min_events)
     problem = values.problem or _missing_visit(cohort, endpoint.visit, baseline)
-    rows = [
-        _patient(cohort, values, endpoint, baseline, str(patient), problem=problem) for patient in cohort.patients.index
-    ]
+    by_sample = values.table.to_dict("index")
+    stimulus = cohort.sheet["stimulus"].to_dict()
+    rows = []
+    for patient, known in cohort.patients.to_dict("index").items():
+        row = {"patient": str(patient), **known} | _NO_CHANGE | {"why": problem}
+        if not problem:
+            row |= _of_patient(cohort, by_sample, stimulus, endpoint, (str(patient), baseline))
+        rows.append(row)
     table = pd.DataFrame(rows, columns=list(CHANGE_COLUMNS))
     notes = [values.note]
     halved = [str(row["patient"]) for row in rows if "half a cell" in str(row["why"])]
@@ -260,6 +268,10 @@ def changes(cohort: Cohort, endpoint: Endpoint, origin: str, baseline: str, min_
     if endpoint.measure in TRANSFORMED and endpoint.scale != "difference" and not problem:
         notes.append(
             f"{what.words} is on a transformed scale: read it as a difference, a ratio of it is no fold change"
+        )
+    if endpoint.scale == "percent_change" and not problem:
+        notes.append(
+            f"{what.words}: percent changes are skewed where there is no effect too; log_ratio is the safer scale"
         )
     return Changes(table, problem, tuple(note for note in notes if note))
 
@@ -272,35 +284,30 @@ def _missing_visit(cohort: Cohort, visit: str, baseline: str) -> str:
     return "" if visit != baseline else f"visit {visit!r} is the baseline itself"
 
 
-def _patient(
-    cohort: Cohort, values: Values, endpoint: Endpoint, baseline: str, patient: str, *, problem: str
+def _of_patient(
+    cohort: Cohort, by_sample: dict, stimulus: dict, endpoint: Endpoint, who: tuple[str, str]
 ) -> dict[str, object]:
-    nan = math.nan
-    row: dict[str, object] = {"patient": patient, **cohort.patients.loc[patient].to_dict()}
-    row |= {"sample_baseline": "", "sample_visit": "", "baseline_value": nan, "visit_value": nan}
-    row |= {"change": nan, "fold": nan, "why": problem}
-    if problem:
-        return row
+    """What is known of one patient (``who``: patient and baseline visit): samples, values, change, reason."""
+    patient, baseline = who
+    row: dict[str, object] = {}
     reasons, found = [], {}
     for visit, end in ((baseline, "baseline"), (endpoint.visit, "visit")):
         sample, missing = cohort.sample(patient, visit)
         if sample is None:
             reasons.append(_where_is_it(cohort, patient, visit, missing, end))
-        elif sample not in values.table.index:
+        elif sample not in by_sample:
             reasons.append(f"no value at {visit} (sample {sample})")
         else:
             found[end] = sample
-            row[f"sample_{end}"] = sample
-            row[f"{end}_value"] = float(values.table.loc[sample, "value"])
-            if why := values.table.loc[sample, "why"]:
+            row |= {f"sample_{end}": sample, f"{end}_value": float(by_sample[sample]["value"])}
+            if why := by_sample[sample]["why"]:
                 reasons.append(f"at {visit} {why} (sample {sample})")
-    if not reasons:
-        stimuli = cohort.sheet.loc[[found["baseline"], found["visit"]], "stimulus"]
-        if stimuli.nunique() > 1:
-            reasons.append(f"the stimulus differs between the visits ({', '.join(map(repr, stimuli))})")
+    if not reasons and stimulus[found["baseline"]] != stimulus[found["visit"]]:
+        listed = ", ".join(repr(stimulus[sample]) for sample in found.values())
+        reasons.append(f"the stimulus differs between the visits ({listed})")
     if reasons:
         return row | {"why": join(reasons)}
-    return row | _change(values.table.loc[[found["baseline"], found["visit"]]], endpoint)
+    return row | _change(by_sample[found["baseline"]], by_sample[found["visit"]], endpoint)
 
 
 def _where_is_it(cohort: Cohort, patient: str, visit: str, missing: str, end: str) -> str:
@@ -312,19 +319,18 @@ def _where_is_it(cohort: Cohort, patient: str, visit: str, missing: str, end: st
     return f"no {end}: {missing}" + (f" ({join(reasons)})" if reasons else "")
 
 
-def _change(two: pd.DataFrame, endpoint: Endpoint) -> dict[str, object]:
-    """Change from the first to the second row."""
-    start, end = (float(value) for value in two["value"])
+def _change(first: dict, second: dict, endpoint: Endpoint) -> dict[str, object]:
+    """Change from the first value to the second."""
+    start, end = float(first["value"]), float(second["value"])
     if endpoint.scale == "difference":
         fold = end / start if endpoint.measure not in TRANSFORMED and start > 0 else math.nan
         return {"change": end - start, "fold": fold, "why": ""}
     said = []
     if endpoint.measure not in TRANSFORMED:
-        halves = [float(half) for half in two["half"]]
         if start == 0:
-            start, said = halves[0], ["baseline of 0 taken as half a cell"]
+            start, said = float(first["half"]), ["baseline of 0 taken as half a cell"]
         if end == 0 and endpoint.scale == "log_ratio":
-            end, said = halves[1], [*said, "value of 0 taken as half a cell"]
+            end, said = float(second["half"]), [*said, "value of 0 taken as half a cell"]
     if not (start > 0 and math.isfinite(end) and (end > 0 or endpoint.scale == "percent_change")):
         return {"why": f"a {endpoint.scale} needs values above 0, these are {start:.3g} and {end:.3g}"}
     ratio = end / start

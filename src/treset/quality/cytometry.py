@@ -141,8 +141,9 @@ def _unpack(adata: AnnData) -> _Events:
     for number, (channel, role) in enumerate(zip(channels, roles, strict=True)):
         finite = np.isfinite(values[:, number])
         if role in _READ and not finite.all():
+            event = int(np.argmin(finite))
             raise TresetError(
-                f"quality: channel {channel} ({role}) is {values[~finite, number][0]} in event {int(np.argmin(finite)) + 1}, "
+                f"quality: channel {channel} ({role}) is {values[event, number]} in event {event + 1}, "
                 "expected a number; mend the file or give the channel the role ignore."
             )
     return _Events(
@@ -201,9 +202,8 @@ def _bands(events: _Events, columns: list[int], kept: np.ndarray, n_mads: float)
         centre, sd = np.median(values[kept]), max(mad_sd(values[kept]), _LEAST_SD["pulse"])
         lower, upper = centre - n_mads * sd, centre + n_mads * sd
         fails |= (values < lower) | (values > upper)
-        limits.append(
-            f"{events.channels[column]} {_raw(lower, events.cofactors[column])} to {_raw(upper, events.cofactors[column])}"
-        )
+        low, high = (_raw(limit, events.cofactors[column]) for limit in (lower, upper))
+        limits.append(f"{events.channels[column]} {low} to {high}")
     return _Result(fails, ", ".join(limits))
 
 
@@ -217,6 +217,8 @@ def _dna_singlets(events: _Events, kept: np.ndarray, n_mads: float) -> _Result:
     cut = doublet_cut(dna[kept], peak)
     if not cut.note and (why := _not_longer(events, dna, kept, lower, cut.cut)):
         cut = DoubletCut(np.inf, 0.0, why)
+        # They are a second mode of single cells, then, and the band has to hold it.
+        upper += float(np.log(2))
     fails = (dna < lower) | (dna > min(upper, cut.cut))
     note = cut.note or f"about {100 * cut.share:.1f} % doublets by twice the DNA"
     if lower <= 0:
@@ -277,6 +279,8 @@ def _viability(events: _Events, kept: np.ndarray, n_mads: float) -> _Result:
         upper = peak.mode + n_mads * max(spread, _LEAST_SD["viability"])
         fails |= values > upper
         limits.append(f"{events.channels[column]} <= {_raw(upper, events.cofactors[column])}")
+        if upper > values.max():
+            notes.append(f"no event reaches the limit of {events.channels[column]}")
         if spread > _BROAD_STAIN:
             notes.append(
                 f"{events.channels[column]} is too broad (robust s.d. {spread:.2f}) to tell dead cells sharply"

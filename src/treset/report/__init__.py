@@ -47,21 +47,21 @@ def render(study: Study, results: Path) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    from .blind import blind
-    from .context import Context
-    from .figures.heatmap import VIRIDIS
-    from .read import read_results
-    from .sections import overview
-    from .sections.bcell import bcell_section
-    from .sections.cells import cells_section
-    from .sections.clusters import clusters_section
-    from .sections.discovery import discovery_section
-    from .sections.methods import methods_section
-    from .sections.patients import patients_section
-    from .sections.populations import populations_section
-    from .sections.quality import quality_section
-    from .sections.treg import treg_section
-    from .svg import PALETTE
+    from treset.report.blind import blind
+    from treset.report.context import Context
+    from treset.report.figures.heatmap import VIRIDIS
+    from treset.report.read import read_results
+    from treset.report.sections import overview
+    from treset.report.sections.bcell import bcell_section
+    from treset.report.sections.cells import cells_section
+    from treset.report.sections.clusters import clusters_section
+    from treset.report.sections.discovery import discovery_section
+    from treset.report.sections.methods import methods_section
+    from treset.report.sections.patients import patients_section
+    from treset.report.sections.populations import populations_section
+    from treset.report.sections.quality import quality_section
+    from treset.report.sections.treg import treg_section
+    from treset.report.svg import PALETTE
 
     context = blind(Context(study, read_results(study, results)))
     monitors = study.monitors

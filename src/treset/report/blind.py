@@ -10,15 +10,16 @@ from dataclasses import replace
 
 import pandas as pd
 
+from treset.report.context import Context, labels
+from treset.report.read import Monitor
 from treset.study.model import Study
-
-from .context import Context, labels
-from .read import Monitor
 
 WITHHELD = "withheld: the study is blinded"
 #: Columns of the sheet that are kept; any other could tell the arm.
 KEPT = ("sample", "file", "patient", "visit", "day", "arm", "disease", "batch", "anchor", "stimulus", "dose",
         "cells_per_ul", "counted_population", "exclude")  # fmt: skip
+#: Columns that may be contrasted without telling the arms apart.
+OPEN = ("patient", "visit", "day", "disease", "batch", "stimulus")
 NUMBERS = ["estimate", "lower", "upper", "p_value", "q_value", "n"]
 
 
@@ -59,11 +60,11 @@ def _mask(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _monitor(monitor: Monitor, arms: list[str], study: Study) -> Monitor:
-    by_arm = monitor.name == "discovery" and study.monitors.discovery and study.monitors.discovery.column not in KEPT[2:5] + (
-        "disease", "batch", "stimulus")  # fmt: skip
+    contrasted = study.monitors.discovery.column if study.monitors.discovery else ""
+    by_arm = monitor.name == "discovery" and contrasted not in OPEN
     effects = monitor.effects.copy()
     text = effects[["endpoint", "contrast", "note"]].agg(" ; ".join, axis=1) if len(effects) else pd.Series(dtype=str)
-    hidden = text.map(lambda t: bool(by_arm) or names(t, arms)).astype(bool)
+    hidden = text.map(lambda t: by_arm or names(t, arms)).astype(bool)
     effects[NUMBERS] = effects[NUMBERS].astype("float64").mask(hidden)
     effects.loc[hidden, "contrast"] = "between arms"
     effects.loc[hidden, "verdict"] = "not evaluable"
@@ -72,7 +73,7 @@ def _monitor(monitor: Monitor, arms: list[str], study: Study) -> Monitor:
     for column in patients.columns.difference(["patient"]):
         if not pd.api.types.is_numeric_dtype(patients[column]):
             patients[column] = patients[column].map(lambda v: _say(v, arms))
-    return replace(monitor, effects=effects, patients=patients, summary=_summary(monitor.summary, arms, bool(by_arm)))
+    return replace(monitor, effects=effects, patients=patients, summary=_summary(monitor.summary, arms, by_arm))
 
 
 def _summary(summary: dict, arms: list[str], by_arm: bool) -> dict:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 from markupsafe import Markup
 
-from .text import missing, number
+from treset.report.text import missing, number
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a shown table: text, the key it sorts by, a style class and a tooltip."""
+    """A cell of a shown table: text, the key it sorts by, a style class, a tooltip and a second, smaller line."""
 
     text: str
     sort: str = ""
     style: str = ""
     tip: str = ""
+    under: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph; ``kind`` is ``text``, ``missing`` (a result that does not exist) or ``warning``."""
+    """Paragraphs, one a line; ``kind`` is ``text``, ``missing`` (a result that does not exist) or ``warning``."""
 
     text: str
     kind: str = "text"

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from .context import Context, labels
-from .read import Sketch
+from treset.report.context import Context, labels
+from treset.report.read import Sketch
 
 #: At most so many points are drawn; a larger sketch is thinned evenly, and the caption says so.
 MAX_POINTS = 500_000
@@ -103,7 +103,7 @@ def sheet_fields(context: Context, samples: list[str]) -> list[dict]:
     sheet = context.samples.drop_duplicates("sample").set_index("sample")
     found = []
     for key in SHEET:
-        own = [str(sheet.at[s, key]) if s in sheet.index else "" for s in samples]
+        own = [str(sheet.loc[s, key]) if s in sheet.index else "" for s in samples]
         names = [n for n in labels(context.subjects()[key]) if n in own]
         names += sorted({n for n in own if n} - set(names))
         if len(names) > 1:

@@ -8,10 +8,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from treset.report import text
+from treset.report.read import Results
 from treset.study.model import Study
-
-from . import text
-from .read import Results
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class Context:
     def subjects(self, resting: bool = False) -> pd.DataFrame:
         """Give the analysed samples of patients (no shared controls).
 
-        ``resting``: where some have a stimulus and others none, those without only, as the monitors over visits read them.
+        ``resting``: where some have a stimulus and others none, those without only, as the monitors over visits
+        read them.
         """
         sheet = self.samples
         sheet = sheet[(sheet["exclude"] == "") & ~sheet["anchor"].astype(bool)]
@@ -71,20 +71,27 @@ class Context:
         ``parent`` None is the population's own parent; another ancestor's share is the ratio of the two counts in the
         waist. Where several rows of a sample remain, none is chosen: the result is empty.
         """
-        rows = self.profiles
-        rows = rows[(rows["origin"] == origin) & rows["sample"].isin(self.subjects(resting)["sample"])]
-        own = rows[rows["population"] == population]
+        samples = self.subjects(resting)["sample"]
+        own = self._rows(origin, population)
+        own = own[own["sample"].isin(samples)]
         wanted = "percent_of_total" if (measure, parent) == ("percent_of_parent", "cells") else measure
         found = own[(own["measure"] == wanted) & (own["marker"] == (marker or ""))]
         if wanted == "percent_of_parent":
             known = parent or self.parents.get(population)
             held = found if known is None else found[found["parent"] == known]
-            found = (
-                held if len(held) or parent is None else _ratio(rows, own, parent, parent in self.ancestors(population))
-            )
+            related = parent in self.ancestors(population)
+            found = held if len(held) or parent is None else _ratio(own, self._rows(origin, parent), parent, related)
         else:
             found = found.drop_duplicates(["sample", "value", "n_cells"])
         return found if not found["sample"].duplicated().any() else found.iloc[:0]
+
+    @cached_property
+    def _parts(self) -> dict[tuple, pd.DataFrame]:
+        return dict(list(self.profiles.groupby(["origin", "population"], sort=False)))
+
+    def _rows(self, origin: str, population: str) -> pd.DataFrame:
+        """Give the rows of a population in one reading."""
+        return self._parts.get((origin, population), self.profiles.iloc[:0])
 
     def rests_on(self, rows: pd.DataFrame, measure: str, origin: str, marker: str | None) -> pd.Series:
         """Give the cells that must be enough for each value: the denominator, or the population itself for medians."""
@@ -103,7 +110,9 @@ class Context:
     def label(self, row: pd.Series | dict) -> str:
         """Name the measure of an effects row."""
         population = str(row["population"])
-        parent = self.endpoint_parent(str(row.get("endpoint", ""))) or self.parents.get(population.split(" + ")[0], "")
+        parent = self.endpoint_parent(str(row.get("endpoint", ""))) or self.parents.get(
+            population.split(" + ", maxsplit=1)[0], ""
+        )
         return text.measure(str(row["measure"]), population, parent, str(row["marker"]), self.study.modality)
 
     def endpoint_parent(self, name: str) -> str | None:
@@ -112,10 +121,10 @@ class Context:
         return next((e.parent for e in treg.endpoints if e.name == name), None) if treg else None
 
 
-def _ratio(rows: pd.DataFrame, own: pd.DataFrame, parent: str, related: bool) -> pd.DataFrame:
+def _ratio(own: pd.DataFrame, whole: pd.DataFrame, parent: str, related: bool) -> pd.DataFrame:
     """Make the share of an ancestor from the two counts of the waist."""
     counts = own[own["measure"] == "count"]
-    whole = rows[(rows["population"] == parent) & (rows["measure"] == "count")].drop_duplicates("sample")
+    whole = whole[whole["measure"] == "count"].drop_duplicates("sample")
     of = counts["sample"].map(whole.set_index("sample")["value"])
     made = counts.assign(
         parent=parent, measure="percent_of_parent", value=100 * counts["value"] / of.where(of > 0), n_cells=of

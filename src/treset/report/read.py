@@ -14,9 +14,10 @@ from treset.study.model import Study
 
 #: The monitors in the order of the report.
 MONITORS = ("treg", "bcell", "discovery")
-WAIST = (
-    "sample patient visit day arm disease batch stimulus dose population parent origin measure marker value n_cells"
-).split()
+WAIST = [
+    *("sample", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"),
+    *("population", "parent", "origin", "measure", "marker", "value", "n_cells"),
+]
 
 
 @dataclass(frozen=True)
@@ -127,10 +128,10 @@ def _table(results: Path, name: str, columns: list[str], gaps: dict[str, str]) -
 
 #: Columns of numbers; all others are text, so that an id such as 007 stays 007.
 NUMBERS = frozenset(
-    (
-        "n estimate lower upper p_value q_value cells_in dropped kept n_cells confidence separation day baseline_value "
-        "visit_value baseline value change fold"
-    ).split()
+    {
+        *("n", "estimate", "lower", "upper", "p_value", "q_value", "cells_in", "dropped", "kept", "n_cells", "day"),
+        *("confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
+    }
 )
 
 
@@ -145,7 +146,10 @@ def _tsv(path: Path) -> pd.DataFrame:
         as_numbers = pd.to_numeric(table[column].mask(blank), errors="coerce")
         numeric = as_numbers.notna().sum() == (~blank).sum()
         if numeric and (column in NUMBERS or (_measured(str(column)) and as_numbers.notna().any())):
-            table[column] = as_numbers.astype("float64")
+            # float() reads what repr() wrote to the last bit; pandas' own parser does not
+            table[column] = pd.Series(
+                [float("nan") if b else float(v) for b, v in zip(blank, table[column], strict=True)]
+            )
     return table
 
 
@@ -166,10 +170,10 @@ def _json(path: Path) -> dict:
     return value
 
 
-EFFECTS = (
-    "endpoint population measure marker contrast n estimate scale lower upper p_value q_value method converged verdict "
-    "note role origin"
-).split()
+EFFECTS = [
+    *("endpoint", "population", "measure", "marker", "contrast", "n", "estimate", "scale", "lower", "upper"),
+    *("p_value", "q_value", "method", "converged", "verdict", "note", "role", "origin"),
+]
 
 
 def _monitor(folder: Path, gaps: dict[str, str]) -> Monitor | None:
@@ -190,7 +194,7 @@ def _sketch(study: Study, path: Path, gaps: dict[str, str]) -> Sketch | None:
     if not path.is_file():
         gaps["cohort/sketch.h5ad"] = "cohort/sketch.h5ad is missing: no cell map and no heat map can be drawn."
         return None
-    import h5py  # noqa: PLC0415 - only where there is a sketch
+    import h5py
     from anndata.io import read_elem
 
     try:

@@ -37,12 +37,12 @@ def number(value: float | None, digits: int = 3) -> str:
         return f"{sign}\u221e"
     if size == 0:
         return "0"
-    if size >= 10**digits:
+    # rounding may carry into the next decade (999.7 -> 1 000): ask after rounding
+    if float(f"{size:.{digits - 1}e}") >= 10**digits:
         return sign + f"{size:,.0f}".replace(",", THIN)
     exponent = math.floor(math.log10(size))
     if exponent < -4:
         return sign + f"{size:.{digits - 1}e}".replace("-", MINUS)
-    # rounding may carry into the next decade (9.996 -> 10.0): ask again after rounding
     exponent = math.floor(math.log10(float(f"{size:.{digits - 1}e}")))
     return sign + f"{size:.{max(0, digits - 1 - exponent)}f}"
 

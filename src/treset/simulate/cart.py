@@ -57,6 +57,11 @@ def lupus(values: Mapping[str, Any]) -> Trial:
             f"simulate: not_reset, not_recovered and no_aplasia are {others} patients together, but there are only "
             f"{values['patients']}."
         )
+    if values["plateau_percent"] <= values["recovery_percent"]:
+        raise TresetError(
+            f"simulate: plateau_percent {values['plateau_percent']} is not above recovery_percent "
+            f"{values['recovery_percent']}: B cells would never recover."
+        )
     if values["naive_after"] + values["transitional_after"] >= 1:
         raise TresetError("simulate: naive_after and transitional_after together are 1 or more, lower one.")
     typical = typical_shares() | {"B": dict(_BASELINE)}

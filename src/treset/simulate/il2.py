@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -93,7 +94,6 @@ def placebo(values: Mapping[str, Any]) -> Trial:
 
 def _plan(design: str, values: Mapping[str, Any], arms: list[str]) -> Trial:
     _check_folds(values)
-    # Blocks of as many patients as there are plates, so that arms are balanced over plates.
     diseases = list(islice(cycle(values["diseases"]), len(arms)))
     rows, plans, table = [], [], []
     for patient in _balanced(values, arms, diseases):
@@ -110,8 +110,7 @@ def _plan(design: str, values: Mapping[str, Any], arms: list[str]) -> Trial:
 
 
 def _balanced(values: Mapping[str, Any], arms: list[str], diseases: list[str]) -> list[Patient]:
-    from dataclasses import replace
-
+    """Make the patients and put one of each arm on a plate in turn, so that arms are balanced over plates."""
     patients = make_patients(values, arms, diseases)
     step = len(set(arms))
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -39,7 +40,12 @@ COMMON: dict[str, Any] = {
 }
 
 _SHARES = ("doublets", "debris", "dead", "beads")
-_NOT_NEGATIVE = (*_SHARES, "batch_sd", "patient_sd", "visit_sd", "marker_sd")
+_POSITIVE = ("recovery_percent", "plateau_percent", "growth_days", "ec50_treg", "hill", "disease_ec50_fold")
+_NOT_NEGATIVE = (
+    *_SHARES,
+    *("batch_sd", "patient_sd", "visit_sd", "marker_sd", "treg_fold_sd", "marker_fold_sd", "recovery_sd", "ec50_sd"),
+    *("not_reset", "not_recovered", "no_aplasia"),
+)
 
 
 def resolve(design: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +120,7 @@ def _range_faults(values: Mapping[str, Any]) -> list[str]:
     faults = [
         f"simulate: parameter '{name}' is {values[name]}, expected at least 0."
         for name in _NOT_NEGATIVE
-        if values[name] < 0
+        if values.get(name, 0) < 0
     ]
     if sum(values[name] for name in _SHARES) >= 0.9:
         faults.append(f"simulate: {', '.join(_SHARES)} together are 0.9 of the events or more, lower them.")
@@ -125,6 +131,29 @@ def _range_faults(values: Mapping[str, Any]) -> list[str]:
     ]
     if values["modality"] not in ("mass_cytometry", "rna"):
         faults.append(f"simulate: modality is '{values['modality']}', expected 'mass_cytometry' or 'rna'.")
+    faults += [
+        f"simulate: parameter '{name}' is {values[name]}, expected above 0."
+        for name in _POSITIVE
+        if values.get(name, 1) <= 0
+    ]
+    faults += [
+        f"simulate: parameter '{name}' is {list(values[name])}, expected a list of numbers."
+        for name in ("days", "doses")
+        if name in values and not (values[name] and all(_is_number(item) for item in values[name]))
+    ]
+    faults += [
+        f"simulate: parameter '{name}' is {list(values[name])}, expected a list of different names."
+        for name in ("visits", "diseases")
+        if name in values and not _are_names(values[name])
+    ]
     if "days" in values and len(values["days"]) != len(values["visits"]):
         faults.append(f"simulate: {len(values['visits'])} visits but {len(values['days'])} days, give one day a visit.")
     return faults
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_names(values: tuple[Any, ...]) -> bool:
+    return bool(values) and all(isinstance(item, str) and item for item in values) and len(set(values)) == len(values)

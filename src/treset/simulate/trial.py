@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Trial:
         """Events in each file."""
         return self.parameters["events"] or (5_000 if self.modality == "mass_cytometry" else 1_500)
 
-    @property
+    @cached_property
     def composition(self) -> pd.DataFrame:
         """Planned shares: one row a sample, one column a leaf population, rows sum to 1."""
         return pd.DataFrame(

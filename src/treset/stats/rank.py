@@ -138,6 +138,11 @@ def wilcoxon_signed_rank(
     ordered Walsh averages; with ties it covers at least as often as it says. With fewer than 6 pairs no 95 % interval
     exists: the limits are NaN and the note says so.
 
+    Notes
+    -----
+    The null hypothesis is that the changes are symmetric about 0. A change that baseline and visit could have swapped
+    (difference, log ratio) is; a percent change is not, and a skewed one is rejected more often than it should be.
+
     Raises
     ------
     ValueError

@@ -12,7 +12,7 @@ from treset.study.faults import Collector
 from treset.study.model import Config
 from treset.study.schema import check
 
-#: Stand-ins for required keys that have a fault, so that the other files can still be checked; never returned to a caller.
+#: Stand-ins for required keys with a fault, so that the other files can still be checked; no caller sees them.
 _STAND_IN = {"study": "study", "modality": "mass_cytometry", "samples": ""}
 
 
@@ -38,8 +38,8 @@ def read_config(
 
     Returns
     -------
-    The settings without their faulty parts (``document.broken``), and the document with the places; None and None when the
-    file cannot be read.
+    The settings without their faulty parts (``document.broken``), and the document with the places; None and None
+    when the file cannot be read.
     """
     document = read_document(Path(config_file), faults)
     if document is None:

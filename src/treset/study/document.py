@@ -1,7 +1,8 @@
 """YAML with places: what a file says, and in which line and column it says so.
 
-Only plain data is read (mappings, lists, text, numbers, true, false, null): no tags, no anchors, no merge keys. Scalars that YAML 1.1
-reads as something else than they look like (``no`` as false, ``010`` as eight, ``12:30`` as 750) are faults, not guesses.
+Only plain data is read (mappings, lists, text, numbers, true, false, null): no tags, no anchors, no merge keys. Scalars
+that YAML 1.1 reads as something else than they look like (``no`` as false, ``010`` as eight, ``12:30`` as 750) are
+faults, not guesses.
 """
 
 from __future__ import annotations
@@ -175,6 +176,9 @@ class _Walk:
         self._faults.add(place(self._document.file, node.start_mark.line + 1, node.start_mark.column + 1), sentence)
 
     def value(self, node: yaml.Node, route: Route) -> Any:
+        kind = "map" if isinstance(node, yaml.MappingNode) else "seq"
+        if not isinstance(node, yaml.ScalarNode) and node.tag != _PREFIX + kind:
+            return self._fault(node, route, f"the YAML tag {node.tag} is not supported: write plain keys and values")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, route)
         if isinstance(node, yaml.SequenceNode):
@@ -280,7 +284,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 def overlay(document: Document, values: Mapping[str, Any]) -> None:
     """Put values that Snakemake merged over the file's (``--config``, further config files) into the document.
 
-    Only what differs from the file as a plain YAML reader sees it is taken over, and is then located at the command line.
+    Only what differs from the file as a plain YAML reader sees it is taken over, and is located at the command line.
     """
     original = yaml.safe_load(document.file.read_text("utf-8-sig"))
     _overlay(document, document.data, original if isinstance(original, Mapping) else {}, values, ())

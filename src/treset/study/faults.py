@@ -64,12 +64,15 @@ def place(file: Path | str, line: int | None = None, column: int | str | None = 
 
 @dataclass
 class _Group:
+    #: What the sentences are about: the part of the place before the line.
+    about: str
     sentences: list[str] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
+    folded: str = ""
 
 
 class Collector:
-    """Faults and warnings in the order they were found."""
+    """Faults and warnings, the faults by file in the order the files were first complained of."""
 
     def __init__(self) -> None:
         self._groups: dict[object, _Group] = {}
@@ -81,11 +84,12 @@ class Collector:
     def add(self, where: str, sentence: str) -> None:
         """Add one fault; the same sentence at the same place is kept once."""
         text = f"{where}: {sentence}"
-        self._groups.setdefault(text, _Group(sentences=[text]))
+        self._groups.setdefault(text, _Group(where.partition(", line ")[0], [text]))
 
     def cell(self, file: Path, line: int, column: str, sentence: str, kind: str) -> None:
         """Add one fault of a table's cell; faults of the same ``kind`` and column are folded when they are many."""
-        group = self._groups.setdefault((file, column, kind), _Group())
+        new = _Group(shown(file), folded=place(file, None, column))
+        group = self._groups.setdefault((file, column, kind), new)
         group.sentences.append(f"{place(file, line, column)}: {sentence}")
         group.lines.append(line)
 
@@ -97,15 +101,15 @@ class Collector:
 
     def messages(self) -> list[str]:
         """Give all faults, one sentence each."""
+        files = list(dict.fromkeys(group.about for group in self._groups.values()))
         messages: list[str] = []
-        for key, group in self._groups.items():
+        for group in sorted(self._groups.values(), key=lambda group: files.index(group.about)):
             messages += group.sentences[:WRITTEN_OUT]
             rest = group.lines[WRITTEN_OUT:]
             if rest:
-                assert isinstance(key, tuple)
                 lines = ", ".join(str(line) for line in rest)
                 many = "1 more line" if len(rest) == 1 else f"{len(rest)} more lines"
-                messages.append(f"{place(key[0], None, key[1])}: the same fault in {many} ({lines})")
+                messages.append(f"{group.folded}: the same fault in {many} ({lines})")
         return messages
 
     def stop(self) -> None:

@@ -40,8 +40,8 @@ def check_files(study: Study) -> list[str]:
     Raises
     ------
     Faults
-        Files that cannot be read, are truncated, hold no cells or are of another modality; one file under two names; lineage
-        and state markers of the panel that a file lacks; endpoints that the files cannot answer.
+        Files that cannot be read, are truncated, hold no cells or are of another modality; one file under two names;
+        lineage and state markers of the panel that a file lacks; endpoints that the files cannot answer.
     """
     faults = Collector()
     places = _places(study)
@@ -70,8 +70,8 @@ def panel_rows(study: Study) -> list[dict[str, object]]:
     Raises
     ------
     TresetError
-        The study has no panel file and a header cannot be read, the headers contradict each other, or the files are yet to be
-        simulated.
+        The study has no panel file and a header cannot be read, the headers contradict each other, or the files are
+        yet to be simulated.
     """
     if study.modality == "rna":
         return []
@@ -159,7 +159,10 @@ def _copies(study: Study, peeks: Mapping[str, Peek], places: Mapping[str, str], 
             probe = hashlib.sha256(stream.read(_PROBE)).hexdigest()
         other = seen.setdefault((size, probe), sample)
         if other != sample and filecmp.cmp(files[other], path, shallow=False):
-            sentence = f"{shown(path)} is a copy, byte for byte, of the file of sample '{other}': give each sample its own file"
+            sentence = (
+                f"{shown(path)} is a copy, byte for byte, of the file "
+                f"of sample '{other}': give each sample its own file"
+            )
             faults.add(_where(places, sample), sentence)
 
 
@@ -224,7 +227,8 @@ def _unmatched(
         channels, markers = names[str(sample)]
         own = [marker or channel for channel, marker in zip(channels, markers, strict=True)]
         sentence = (
-            f"the file {reasons[str(how)]} {listed(lacking, 40)} ({source}); it has {listed(own, 40)}: add aliases to the config, "
+            f"the file {reasons[str(how)]} {listed(lacking, 40)} ({source}); "
+            f"it has {listed(own, 40)}: add aliases to the config, "
             "give the channels the role ignore, or exclude the sample"
         )
         faults.add(_where(places, str(sample)), sentence)

@@ -1,4 +1,4 @@
-"""What a set of measured markers can tell: populations that cannot be measured, and the questions that fall with them."""
+"""What a set of markers can tell: populations that cannot be measured, and the questions that fall with them."""
 
 from __future__ import annotations
 
@@ -58,12 +58,14 @@ def sentence(populations: Sequence[Population], measured: Collection[str]) -> st
         return None
     parts = [f"{reason}: {listed(names, 60)}" for reason, names in lacking.items()]
     wanted = {
-        marker for population in populations for condition in population.conditions for marker in condition.markers
+        marker
+        for population in populations
+        for condition in population.conditions
+        if not any(marker in measured for marker in condition.markers)
+        for marker in condition.markers
     }
-    own = {canonical(name): name for name in measured}
-    alike = [
-        f"{own[canonical(marker)]} is {marker}" for marker in sorted(wanted - set(measured)) if canonical(marker) in own
-    ]
+    own = {canonical(name): name for name in measured} if wanted else {}
+    alike = [f"{own[canonical(marker)]} is {marker}" for marker in sorted(wanted) if canonical(marker) in own]
     spelling = (
         f"; named otherwise in the tree, rename in the panel where both are the same: {listed(alike)}" if alike else ""
     )
@@ -138,13 +140,19 @@ class _Check:
 
     def marker(self, route: Route, name: str, marker: str) -> None:
         if marker not in self._measured:
-            text = f"endpoint '{name}' needs the marker '{marker}'{hint(marker, self._measured)}, which is not among those of {self._source}"
+            text = (
+                f"endpoint '{name}' needs the marker '{marker}'{hint(marker, self._measured)}, "
+                f"which is not among those of {self._source}"
+            )
             self._faults.add(self._where(route), f"{text}: {listed(sorted(self._measured), 60)}")
 
     def population(self, route: Route, who: str, population: str, stops: bool) -> None:
         if population not in self._reasons:
             return
-        text = f"{who} needs the population '{population}', which cannot be measured {self._reasons[population]} in {self._source}"
+        text = (
+            f"{who} needs the population '{population}', which cannot "
+            f"be measured {self._reasons[population]} in {self._source}"
+        )
         if stops:
             self._faults.add(self._where(route), f"{text}: add the marker to the panel, or ask another question")
         else:

@@ -15,7 +15,8 @@ from treset.study.schema import check
 #: The root of every tree: all kept cells.
 ROOT = "cells"
 
-_CLUSTER_ID = re.compile(r"C[0-9]+$")
+#: Ids of clusters, which no population may take.
+CLUSTER_ID = re.compile(r"C[0-9]+$")
 _DATA = Path(__file__).resolve().parents[1] / "data"
 
 
@@ -40,8 +41,8 @@ def read_populations(path: Path, faults: Collector, where: str | None = None) ->
 
     Returns
     -------
-    The populations, each after its parent and after the siblings it is ``without``, else in the file's order; None when the
-    file cannot be read.
+    The populations, each after its parent and after the siblings it is ``without``, else in the file's order; None when
+    the file cannot be read.
     """
     document = read_document(path, faults, where)
     if document is None:
@@ -68,7 +69,7 @@ def _names(document: Document, items: list[dict[str, Any]], key: str, faults: Co
         lines.setdefault(name, line)
         if name != name.strip():
             faults.add(document.where(route), f"the name '{name}' has a space at its start or end: remove it")
-        if key == "populations" and (name == ROOT or _CLUSTER_ID.match(name)):
+        if key == "populations" and (name == ROOT or CLUSTER_ID.match(name)):
             kind = "the root of the tree" if name == ROOT else "a cluster's id"
             faults.add(document.where(route), f"the name '{name}' is reserved for {kind}: give it another")
 
@@ -84,7 +85,10 @@ def _population(document: Document, position: int, item: Mapping[str, Any], faul
                 continue
             if condition.markers in levels:
                 other = levels[condition.markers]
-                sentence = f"{key} stands in rule and in where_measured of '{item['name']}' ('{other}' and '{level}'): keep one"
+                sentence = (
+                    f"{key} stands in rule and in where_measured of "
+                    f"'{item['name']}' ('{other}' and '{level}'): keep one"
+                )
                 faults.add(document.where(route), sentence)
             levels.setdefault(condition.markers, level)
             conditions.append(condition)
@@ -142,7 +146,10 @@ def _relations(document: Document, populations: tuple[Population, ...], faults: 
                 if whole:
                     faults.add(document.where(route), f"'{name}' is without '{sibling}', which is no population{asked}")
             elif sibling == name or parents[sibling] != parent:
-                sentence = f"'{name}' is without '{sibling}', which is not one of its siblings: name populations of parent '{parent or ROOT}'"
+                sentence = (
+                    f"'{name}' is without '{sibling}', which is not one of its "
+                    f"siblings: name populations of parent '{parent or ROOT}'"
+                )
                 faults.add(document.where(route), sentence)
 
 

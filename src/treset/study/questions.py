@@ -1,8 +1,7 @@
-"""The monitors' settings against the sheet, the tree and the signatures: is every question one that the study can be asked?"""
+"""The monitors' settings against the sheet, the tree and the signatures: can the study be asked these questions?"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,11 +10,10 @@ import pandas as pd
 from treset.study.document import Document, Route
 from treset.study.faults import Collector, hint, listed, place
 from treset.study.model import BcellMonitor, Config, DiscoveryMonitor, Endpoint, Population, Signature
-from treset.study.populations import ROOT
+from treset.study.populations import CLUSTER_ID, ROOT
 from treset.study.sheet import NUMBERS, Sheet
 from treset.study.table import number
 
-_CLUSTER_ID = re.compile(r"C[0-9]+$")
 _WITH_MARKER = {
     "median": "the marker",
     "percent_positive": "the marker",
@@ -80,7 +78,10 @@ def _baseline(asked: Asked) -> None:
     if not config.baseline:
         wants = [endpoint.name for endpoint in endpoints if endpoint.baseline is None]
         if wants and not asked.document.is_broken("baseline"):
-            sentence = f"the key baseline is missing, and the endpoints {listed(wants)} compare with it: add the label of the visit"
+            sentence = (
+                "the key baseline is missing, and the endpoints "
+                f"{listed(wants)} compare with it: add the label of the visit"
+            )
             asked.faults.add(asked.document.where(()), f"{sentence}; found: {listed(labels, 40)}")
     elif config.baseline not in labels:
         assert asked.sheet is not None
@@ -117,7 +118,10 @@ def _primary(asked: Asked, endpoints: tuple[Endpoint, ...]) -> None:
             where = asked.document.where((*route, position, "name"))
             asked.faults.add(
                 where,
-                f"the endpoint name '{endpoint.name}' is already that of endpoint {names[endpoint.name]}: give it another",
+                (
+                    f"the endpoint name '{endpoint.name}' is already that "
+                    f"of endpoint {names[endpoint.name]}: give it another"
+                ),
             )
         names.setdefault(endpoint.name, position + 1)
 
@@ -126,7 +130,10 @@ def _endpoint(asked: Asked, route: Route, endpoint: Endpoint, origin: str) -> No
     faults, document = asked.faults, asked.document
     _population(asked, (*route, "population"), endpoint.population, origin)
     if endpoint.measure in _WITH_MARKER and endpoint.marker is None:
-        sentence = f"endpoint '{endpoint.name}' of measure {endpoint.measure} lacks the key marker: name {_WITH_MARKER[endpoint.measure]}"
+        sentence = (
+            f"endpoint '{endpoint.name}' of measure {endpoint.measure} "
+            f"lacks the key marker: name {_WITH_MARKER[endpoint.measure]}"
+        )
         faults.add(document.where((*route, "measure")), sentence)
     if endpoint.measure not in _WITH_MARKER and endpoint.marker is not None:
         sentence = (
@@ -142,13 +149,16 @@ def _endpoint(asked: Asked, route: Route, endpoint: Endpoint, origin: str) -> No
     if asked.sheet is None or not asked.sheet.whole:
         return
     if endpoint.measure == "per_ul" and asked.sheet.included["cells_per_ul"].isna().all():
-        sentence = f"endpoint '{endpoint.name}' is per_ul, but no sample has cells_per_ul: fill in the column in {place(asked.sheet.file)}"
+        sentence = (
+            f"endpoint '{endpoint.name}' is per_ul, but no sample has "
+            f"cells_per_ul: fill in the column in {place(asked.sheet.file)}"
+        )
         faults.add(document.where((*route, "measure")), sentence)
     _visits(asked, route, endpoint)
 
 
 def _population(asked: Asked, route: Route, name: str, origin: str) -> None:
-    if asked.populations is None or origin == "external" or (origin == "cluster" and _CLUSTER_ID.match(name)):
+    if asked.populations is None or origin == "external" or (origin == "cluster" and CLUSTER_ID.match(name)):
         return
     if name != ROOT and name not in asked.tree:
         _unknown(asked, route, "no population of the tree is named", name, [*asked.tree, ROOT])
@@ -208,7 +218,10 @@ def _visits(asked: Asked, route: Route, endpoint: Endpoint) -> None:
     seen = patients.groupby("patient")["visit"].agg(set)
     both = [patient for patient, visits in seen.items() if {endpoint.visit, baseline} <= visits]
     if not both:
-        sentence = f"no patient has samples at both '{baseline}' and '{endpoint.visit}': endpoint '{endpoint.name}' is not evaluable"
+        sentence = (
+            f"no patient has samples at both '{baseline}' and "
+            f"'{endpoint.visit}': endpoint '{endpoint.name}' is not evaluable"
+        )
         if endpoint.role == "primary":
             asked.faults.add(
                 document.where((*route, "visit")),
@@ -218,7 +231,10 @@ def _visits(asked: Asked, route: Route, endpoint: Endpoint) -> None:
             asked.faults.warn(document.where((*route, "visit")), sentence)
     late = days.index[days[endpoint.visit] <= days[baseline]]
     if len(late) and asked.sheet is not None:
-        sentence = f"visit '{endpoint.visit}' is not after the baseline '{baseline}' by its day for {listed(late, 40)}: check the days"
+        sentence = (
+            f"visit '{endpoint.visit}' is not after the baseline "
+            f"'{baseline}' by its day for {listed(late, 40)}: check the days"
+        )
         asked.faults.warn(place(asked.sheet.file, None, "day"), sentence)
 
 
@@ -234,7 +250,10 @@ def _bcell(asked: Asked, monitor: BcellMonitor) -> None:
         asked.faults.add(asked.document.where((*route, "of")), sentence)
     for name in monitor.naive:
         if name in asked.tree and monitor.b not in _above(asked.tree, name):
-            sentence = f"monitors.bcell.naive names '{name}', which is not below '{monitor.b}' in the tree: name populations of B cells"
+            sentence = (
+                f"monitors.bcell.naive names '{name}', which is not below "
+                f"'{monitor.b}' in the tree: name populations of B cells"
+            )
             asked.faults.add(asked.document.where((*route, "naive")), sentence)
 
 
@@ -281,7 +300,8 @@ def _discovery(asked: Asked, monitor: DiscoveryMonitor, sheet: Sheet) -> None:
         pairs = asked.patients[monitor.pair]
         if not set(pairs[rows["reference"]]) & set(pairs[rows["test"]]):
             sentence = (
-                f"no {monitor.pair} has samples of both {monitor.column} '{monitor.reference}' and '{monitor.test}', so none can "
+                f"no {monitor.pair} has samples of both {monitor.column} "
+                f"'{monitor.reference}' and '{monitor.test}', so none can "
                 "be paired: set pair: null for an unpaired contrast, or correct the labels"
             )
             faults.add(document.where((*route, "pair")), sentence)

@@ -25,11 +25,11 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
     Parameters
     ----------
     config_file
-        ``config.yaml``. Relative paths in it and in the sheet start at the study's folder: the config's own, or the one above
-        when that is named ``config``.
+        ``config.yaml``. Relative paths in it and in the sheet start at the study's folder: the config's own, or the one
+        above when that is named ``config``.
     values
-        Config values as Snakemake merged them (``--config a=b``); those that differ from the file are located at the command
-        line. Default: the file's alone.
+        Config values as Snakemake merged them (``--config a=b``); those that differ from the file are located at the
+        command line. Default: the file's alone.
     files
         Whether the samples' files must be there (not asked of files that ``simulate`` will make). Default True.
 
@@ -83,7 +83,7 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
 
 
 class _Parts:
-    """The files that the config names, each read as far as it can be; None where it cannot, or has faults of its own."""
+    """The files that the config names, read as far as they can be; None where they cannot, or have faults."""
 
     def __init__(self, config: Config, document: Document, root: Path, faults: Collector, files: bool) -> None:
         modality = None if document.is_broken("modality") else config.modality
@@ -139,7 +139,10 @@ def _aliases(config: Config, document: Document, measured: Collection[str] | Non
     for marker, others in config.aliases.items():
         route = ("aliases", marker)
         if measured is not None and marker not in measured:
-            sentence = f"the alias is of the marker '{marker}', which is not in the panel{hint(marker, measured)}: it has no effect"
+            sentence = (
+                f"the alias is of the marker '{marker}', which is not "
+                f"in the panel{hint(marker, measured)}: it has no effect"
+            )
             faults.warn(document.where(route), sentence)
         for other in others:
             before = owner.setdefault(folded(other), marker)

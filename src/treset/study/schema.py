@@ -90,8 +90,8 @@ def said(value: Any) -> str:
 def check(document: Document, name: str, faults: Collector) -> None:
     """Check a document against the schema ``name``; report what is wrong and take it out.
 
-    What remains of ``document.data`` is valid but for missing keys at the top level, so that further checks can go on; what
-    was taken out is in ``document.broken``. An item of a list of blocks (an endpoint, a population) goes as a whole.
+    What remains of ``document.data`` is valid but for missing keys at the top level, so that further checks can go on;
+    what was taken out is in ``document.broken``. An item of a list of blocks (an endpoint, a population) goes whole.
     """
     reported = True
     while errors := sorted(validator(name).iter_errors(document.data), key=lambda error: _order(document, error)):

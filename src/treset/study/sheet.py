@@ -20,8 +20,8 @@ from treset.study.text import missing
 
 #: Columns that are always in ``Study.samples``, in order.
 COLUMNS = (
-    "sample", "file", "patient", "visit", "day", "arm", "disease", "batch", "anchor", "stimulus", "dose", "cells_per_ul",
-    "counted_population", "exclude",
+    "sample", "file", "patient", "visit", "day", "arm", "disease", "batch", "anchor", "stimulus", "dose",
+    "cells_per_ul", "counted_population", "exclude",
 )  # fmt: skip
 NUMBERS = ("day", "dose", "cells_per_ul")
 
@@ -57,13 +57,13 @@ class Sheet:
 
 
 def file_kind(path: Path) -> str | None:
-    """Tell what a sample's file is by its name: ``fcs``, ``counts`` (10x, h5ad), ``matrix``, or None for something else."""
+    """Tell a sample's file by its name: ``fcs``, ``counts`` (10x, h5ad), ``matrix``, or None for something else."""
     name = path.name.lower()
     if name.endswith((".fcs", ".lmd")):
         return "fcs"
     if name.endswith(_MATRIX):
         return "matrix"
-    return "counts" if name.endswith((".h5", ".h5ad")) or path.is_dir() else None
+    return "counts" if name.endswith((".h5", ".h5ad")) or os.path.isdir(path) else None
 
 
 def read_sheet(
@@ -115,7 +115,7 @@ def read_sheet(
     lines: dict[str, int] = {}
     for row in table.rows:
         lines.setdefault(row.cells["sample"], row.line)
-    whole = table.whole and all(row.cells["patient"] and row.cells["visit"] for row in table.rows)
+    whole = table.whole and bool(table.rows) and all(row.cells["patient"] and row.cells["visit"] for row in table.rows)
     return Sheet(path, _frame(table, root), lines, tuple(table.columns), whole)
 
 
@@ -155,7 +155,10 @@ def _check_ids(table: Table, faults: Collector) -> None:
             faults.cell(table.file, row.line, "sample", sentence, "twice")
         elif key in alike:
             other, line = alike[key]
-            sentence = f"the sample id '{sample}' differs from '{other}' in line {line} by case or accents only: choose another id"
+            sentence = (
+                f"the sample id '{sample}' differs from '{other}' in "
+                f"line {line} by case or accents only: choose another id"
+            )
             faults.cell(table.file, row.line, "sample", sentence, "alike")
         exact.setdefault(sample, row.line)
         alike.setdefault(key, (sample, row.line))
@@ -184,11 +187,14 @@ def _check_files(table: Table, faults: Collector, root: Path, modality: Modality
         path = absolute(row.cells["file"], root)
         key = Path(os.path.realpath(path)) if files else path
         if key in seen:
-            sentence = f"the file '{row.cells['file']}' is already that of the sample in line {seen[key]}: give each sample its own"
+            sentence = (
+                f"the file '{row.cells['file']}' is already that of the "
+                f"sample in line {seen[key]}: give each sample its own"
+            )
             faults.cell(table.file, row.line, "file", sentence, "twice")
         seen.setdefault(key, row.line)
         excluded = bool(row.cells.get("exclude"))
-        if files and not excluded and not path.exists():
+        if files and not excluded and not os.path.exists(path):
             slash = "; the name has backslashes: write / between folders" if "\\" in row.cells["file"] else ""
             faults.cell(
                 table.file, row.line, "file", f"the file '{row.cells['file']}' {missing(path)}{slash}", "missing"
@@ -203,15 +209,21 @@ def _wrong_kind(path: Path, modality: Modality) -> str | None:
     if kind is None and not _readable(path):
         return f"is of a type that cannot be read ('{path.suffix}'), expected {_READABLE}"
     if kind == "fcs" and modality == "rna":
-        return "is an FCS file, but the study's modality is rna: one modality a study, put cytometry into a study of its own"
+        return (
+            "is an FCS file, but the study's modality is rna: one "
+            "modality a study, put cytometry into a study of its own"
+        )
     if kind == "counts" and modality != "rna":
-        return f"holds RNA counts, but the study's modality is {modality}: one modality a study, put RNA into a study of its own"
+        return (
+            f"holds RNA counts, but the study's modality is {modality}: "
+            "one modality a study, put RNA into a study of its own"
+        )
     return None
 
 
 def _readable(path: Path) -> bool:
     """Tell by its first bytes whether a file of an unusual name can be read."""
-    if not path.exists():
+    if not os.path.exists(path):
         return False
     try:
         file_format(path)
@@ -233,7 +245,10 @@ def _check_patients(table: Table, faults: Collector) -> None:
             patient, value = row.cells["patient"], row.cells[column]
             before, line = first.setdefault(patient, (value, row.line))
             if before != value:
-                sentence = f"patient '{patient}' has {column} '{value}' here and '{before}' in line {line}: a patient has one {column}"
+                sentence = (
+                    f"patient '{patient}' has {column} '{value}' here and "
+                    f"'{before}' in line {line}: a patient has one {column}"
+                )
                 faults.cell(table.file, row.line, column, sentence, "two")
 
 
@@ -260,7 +275,8 @@ def _warn_repeats(table: Table, faults: Collector) -> None:
         told = tuple(row.cells.get(name, "") for name in ("patient", "visit", "stimulus", "dose", "batch", "anchor"))
         if told in first:
             sentence = (
-                f"patient '{told[0]}' at visit '{told[1]}' is also in line {first[told]} with the same stimulus, dose and batch: "
+                f"patient '{told[0]}' at visit '{told[1]}' is also in line "
+                f"{first[told]} with the same stimulus, dose and batch: "
                 "tell them apart or exclude one"
             )
             faults.warn(table.where(row, "sample"), sentence)

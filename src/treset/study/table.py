@@ -212,7 +212,7 @@ def _type(table: Table, row: Row, schema: str, faults: Collector) -> None:
             faulty.add(name)
         else:
             row.typed[name] = value
-    for error in validator(schema).iter_errors(row.typed):
+    for error in list(validator(schema).iter_errors(row.typed)):
         if error.validator == "required":
             for name in error.validator_value:
                 if name not in row.typed and name not in faulty:

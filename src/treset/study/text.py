@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 
 from treset.study.faults import Collector, hint, place, shown
@@ -24,9 +25,13 @@ _FOREIGN = {
 def missing(path: Path) -> str:
     """Say that ``path`` is not there: the absolute path that was tried, and the nearest name in its folder."""
     folder = path.parent
-    if not folder.is_dir():
+    # os.path, since pathlib raises for a name that is too long or a folder that may not be entered
+    if not os.path.isdir(folder):
         return f"does not exist; its folder {folder} does not exist either: check the path"
-    names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    try:
+        names = [name for name in os.listdir(folder) if not name.startswith(".")]
+    except OSError as error:
+        return f"cannot be looked for, since the folder {folder} cannot be listed ({error.strerror}): check permissions"
     return f"does not exist (tried {path}){hint(path.name, names)}: check the path"
 
 
@@ -48,10 +53,10 @@ def read_text(path: Path, faults: Collector, where: str | None = None) -> str | 
     """
     name = shown(path)
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             faults.add(where or name, f"{name} is a folder, expected a text file: name the file in it")
             return None
-        if not path.exists():
+        if not os.path.exists(path):
             faults.add(where or name, f"the file {name} {missing(path.absolute())}")
             return None
         size = path.stat().st_size

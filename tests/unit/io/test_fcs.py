@@ -68,10 +68,11 @@ def test_flag_bits_above_the_range_are_masked_and_told(store: Make, limit: int) 
     assert header.notes == ("bits above $PnR were set and were masked as the standard says: FL1 (1 values)",)
 
 
-def test_a_range_that_is_no_power_of_two_masks_nothing(store: Make) -> None:
-    header, events = read_fcs(_integers(store, [60_000, 12], 30_000))
-    np.testing.assert_array_equal(events[:, 0], [60_000, 12])
-    assert "exceed $PnR" in header.notes[0] and "FL1 (1 values)" in header.notes[0]
+def test_a_range_that_is_no_power_of_two_masks_at_the_next(store: Make) -> None:
+    # 30000 needs 15 bits: 32767 stays, 0x8000 + 12 is 12.
+    header, events = read_fcs(_integers(store, [32_767, 0x800C], 30_000))
+    np.testing.assert_array_equal(events[:, 0], [32_767, 12])
+    assert "FL1 (1 values)" in header.notes[0]
 
 
 def test_an_unusable_range_is_told(store: Make) -> None:
@@ -196,6 +197,15 @@ def test_supplemental_text(make: Make) -> None:
     assert "beyond the file" in read_header(make(stext)).notes[0]
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("2,a,b,1,0.1,0,1", True), ("2,a,b,1,0,0,1", False), ("2,a,b", True), ("2,a,b,1,x,0,1", True)],
+)
+def test_a_spillover_matrix_is_told(make: Make, value: str, told: bool) -> None:
+    notes = read_header(make({"$SPILLOVER": value})).notes
+    assert any("uncompensated" in note for note in notes) == told
+
+
 def test_several_data_sets(make: Make, tmp_path: Path) -> None:
     length = len(make({"$NEXTDATA": "00000"}).read_bytes())
     first = make({"$NEXTDATA": f"{length:05d}"}).read_bytes()
@@ -249,7 +259,7 @@ def test_damaged_files(tmp_path: Path, make: Make) -> None:
         b"FCS3.0    " + b" " * 48: "no usable place of the TEXT",
         b"FCS3.0    " + b"      58     900       0       0       0       0": "TEXT should end",
         b"FCS3.0    " + b"      58      59       0       0       0       0" + b"//": "TEXT is empty",
-        b"FCS3.0    " + b"      58      65       0       0       0       0" + b"/abcdefg": "no keyword",
+        b"FCS3.0    " + b"      58      65       0       0       0       0" + b"/abcdefg": r"lacks .* \$PAR",
     }
     for content, message in cases.items():
         path.write_bytes(content)

@@ -20,7 +20,11 @@ def sheet(rows: list[dict]) -> pd.DataFrame:
 def visits(patients: list[str], days: dict[str, float], **more: object) -> pd.DataFrame:
     """One sample for each patient and visit."""
     return sheet(
-        [{"sample": f"{p}_{v}", "patient": p, "visit": v, "day": float(d), **more} for p in patients for v, d in days.items()]
+        [
+            {"sample": f"{p}_{v}", "patient": p, "visit": v, "day": float(d), **more}
+            for p in patients
+            for v, d in days.items()
+        ]
     )
 
 
@@ -54,7 +58,9 @@ def table(rows: list[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)[list(profile.COLUMNS)]
 
 
-def treg_trial(log_change: np.ndarray, samples: pd.DataFrame, cd4: int = 1_000_000, origin: str = "gate") -> pd.DataFrame:
+def treg_trial(
+    log_change: np.ndarray, samples: pd.DataFrame, cd4: int = 1_000_000, origin: str = "gate"
+) -> pd.DataFrame:
     """Treg 5 % of CD4 T at D0 and changed by ``log_change`` (one a patient) at all later visits."""
     rows = []
     change = dict(zip(samples["patient"].unique(), log_change, strict=True))

@@ -23,7 +23,7 @@ def test_a_set_that_is_up_in_some_cells_scores_there_and_nowhere_else():
 def test_a_set_of_ordinary_genes_scores_near_zero():
     x = np.random.default_rng(1).poisson(np.linspace(0.2, 3.0, 2000), (400, 2000)).astype(np.float32)
     genes = [f"g{i}" for i in range(2000)]
-    weights = gene_weights(Signature("s", genes=tuple(genes[:40])), genes, x.mean(axis=0), 0)
+    weights = gene_weights(Signature("s", genes=tuple(genes[::50])), genes, x.mean(axis=0), 0)
     assert weights.sum() == pytest.approx(0.0, abs=1e-9)
     assert abs(score_genes(sparse.csr_matrix(x), weights).mean()) < 0.1
 

@@ -1,6 +1,6 @@
-"""Small results folders, strictly to the contracts of docs/architecture.md, with made-up numbers.
+"""Small results folders, strictly to the contracts, with made-up numbers.
 
-``il2(folder)``     an open-label IL-2 trial: 12 patients x 3 visits, one missing visit, one excluded sample, one poor sample
+``il2(folder)``     an open-label IL-2 trial: 12 patients x 3 visits, one missing, one excluded, one poor sample
 ``bcrxl(folder)``   a single visit, two stimuli, 8 patients
 ``cart(folder)``    B cells after CAR-T: aplasia and recovery
 """
@@ -46,10 +46,26 @@ LEAVES = [p for p in TREE if p not in TREE.values()] + ["CD4 T"]
 LINEAGE = ["CD45", "CD3", "CD4", "CD8", "CD19", "CD25", "CD127", "FOXP3", "IgD", "CD27", "CD56", "CD14"]
 STATE = ["pS6", "pSTAT5", "Ki-67"]
 MARKERS = LINEAGE + STATE
-EFFECTS = (
-    "endpoint population measure marker contrast n estimate scale lower upper p_value q_value method converged verdict "
-    "note role origin"
-).split()
+EFFECTS = [
+    "endpoint",
+    "population",
+    "measure",
+    "marker",
+    "contrast",
+    "n",
+    "estimate",
+    "scale",
+    "lower",
+    "upper",
+    "p_value",
+    "q_value",
+    "method",
+    "converged",
+    "verdict",
+    "note",
+    "role",
+    "origin",
+]
 HOSTILE = "<script>alert(1)</script>\"'&"
 
 
@@ -132,7 +148,7 @@ def profiles(
             for population, parent in TREE.items():
                 of = counts[parent]
                 counts[population] = (
-                    int(round(of * min(100.0, share(sample, population) * rng.normal(1, 0.04)) / 100)) if of else 0
+                    round(of * min(100.0, share(sample, population) * rng.normal(1, 0.04)) / 100) if of else 0
                 )
             if origin == "cluster":
                 for cluster, population in clusters.items():
@@ -155,7 +171,7 @@ def profiles(
                     {**common, "measure": "percent_of_total", "marker": "", "value": 100 * n / total, "n_cells": total}
                 )
                 for marker in MARKERS:
-                    value = medians(sample, TREE.get(population, "") and population or parent, marker) + rng.normal(
+                    value = medians(sample, (TREE.get(population, "") and population) or parent, marker) + rng.normal(
                         0, 0.08
                     )
                     rows.append(
@@ -198,7 +214,7 @@ def quality(folder: Path, samples: pd.DataFrame, cells: int) -> None:
             note = "no Gaussian parameters in the file: filter not applied" if filter_ == "gaussian" else ""
             rows.append((sample, filter_, left, dropped, left - dropped, "3.2", note))
             left -= dropped
-    names = "sample filter cells_in dropped kept threshold note".split()
+    names = ["sample", "filter", "cells_in", "dropped", "kept", "threshold", "note"]
     pd.DataFrame(rows, columns=names).to_csv(folder / "quality.tsv", sep="\t", index=False)
 
 
@@ -240,12 +256,12 @@ def cohort(folder: Path, samples: pd.DataFrame, clusters: dict[str, str], cells:
         )
         for i, (n, p) in enumerate(clusters.items())
     ]
-    pd.DataFrame(rows, columns="cluster population confidence n_cells evidence reason".split()).to_csv(
+    pd.DataFrame(rows, columns=["cluster", "population", "confidence", "n_cells", "evidence", "reason"]).to_csv(
         place / "clusters.tsv", sep="\t", index=False
     )
     rows = [(p, q, "CL:0000084", True, "", "CD3+", "doi:10.1038/nri3158") for p, q in TREE.items()]
     rows.append(("gdT", "T", "CL:0000798", False, "the panel has no TCRgd", "TCRgd+", "doi:10.1038/nri3158"))
-    pd.DataFrame(rows, columns="population parent ontology measurable reason rule source".split()).to_csv(
+    pd.DataFrame(rows, columns=["population", "parent", "ontology", "measurable", "reason", "rule", "source"]).to_csv(
         place / "populations.tsv", sep="\t", index=False
     )
     rows = [
@@ -253,7 +269,7 @@ def cohort(folder: Path, samples: pd.DataFrame, clusters: dict[str, str], cells:
         ("CD4 T", "CD25", "B1", 1.9, "quantile of the negative", 0.41),
     ]
     rows += [("cells", "CD3", "B2", 2.52, "mixture", 0.91)]
-    pd.DataFrame(rows, columns="population_parent marker batch threshold method separation".split()).to_csv(
+    pd.DataFrame(rows, columns=["population_parent", "marker", "batch", "threshold", "method", "separation"]).to_csv(
         place / "thresholds.tsv", sep="\t", index=False
     )
     first = samples["sample"].iloc[0]
@@ -341,17 +357,69 @@ def il2(
     )
     common = {"contrast": "D8 vs D0", "n": 11, "method": "Wilcoxon signed rank, exact", "scale": "log_ratio"}
     effects = [
-        effect(endpoint="treg_expansion", population="Treg", measure="percent_of_parent", estimate=0.64, lower=0.47, upper=0.83,
-               p_value=0.00098, verdict="met", role="primary", **common),
-        effect(endpoint="treg_cd25", population="Treg", measure="median", marker="CD25", estimate=0.69, lower=0.61, upper=0.78,
-               p_value=0.00098, q_value=0.00195, verdict="met", role="secondary", **{**common, "scale": "difference"}),
-        effect(endpoint="nk_bright", population="NK CD56bright", measure="percent_of_parent", estimate=0.01, lower=-0.04,
-               upper=0.05, p_value=0.63, q_value=0.63, verdict="not met", role="secondary", **common),
-        effect(endpoint="treg_expansion", population="Treg", measure="percent_of_parent", estimate=0.62, lower=0.44, upper=0.85,
-               p_value=0.00098, verdict="met", role="supporting", **common) | {"origin": "cluster"},
-        effect(endpoint="gdT", population="gdT", measure="percent_of_parent", contrast="D8 vs D0", verdict="not evaluable",
-               note="the panel has no TCRgd", role="descriptive", scale="log_ratio"),
-    ]  # fmt: skip
+        effect(
+            endpoint="treg_expansion",
+            population="Treg",
+            measure="percent_of_parent",
+            estimate=0.64,
+            lower=0.47,
+            upper=0.83,
+            p_value=0.00098,
+            verdict="met",
+            role="primary",
+            **common,
+        ),
+        effect(
+            endpoint="treg_cd25",
+            population="Treg",
+            measure="median",
+            marker="CD25",
+            estimate=0.69,
+            lower=0.61,
+            upper=0.78,
+            p_value=0.00098,
+            q_value=0.00195,
+            verdict="met",
+            role="secondary",
+            **{**common, "scale": "difference"},
+        ),
+        effect(
+            endpoint="nk_bright",
+            population="NK CD56bright",
+            measure="percent_of_parent",
+            estimate=0.01,
+            lower=-0.04,
+            upper=0.05,
+            p_value=0.63,
+            q_value=0.63,
+            verdict="not met",
+            role="secondary",
+            **common,
+        ),
+        effect(
+            endpoint="treg_expansion",
+            population="Treg",
+            measure="percent_of_parent",
+            estimate=0.62,
+            lower=0.44,
+            upper=0.85,
+            p_value=0.00098,
+            verdict="met",
+            role="supporting",
+            **common,
+        )
+        | {"origin": "cluster"},
+        effect(
+            endpoint="gdT",
+            population="gdT",
+            measure="percent_of_parent",
+            contrast="D8 vs D0",
+            verdict="not evaluable",
+            note="the panel has no TCRgd",
+            role="descriptive",
+            scale="log_ratio",
+        ),
+    ]
     patients = pd.DataFrame(
         {
             "patient": samples["patient"].unique(),
@@ -366,11 +434,20 @@ def il2(
     patients.loc[8, ["baseline", "fold"]] = np.nan
     patients.loc[8, ["call", "why"]] = ["not evaluable", "no baseline: the sample was excluded (clotted tube)"]
     headline = {"value": "\u00d71.9", "caption": "median fold change D8 vs D0 (95 % CI 1.6 to 2.3), n = 11"}
-    monitor(folder, "treg", effects, patients, {
-        "title": "Treg expansion", "verdict": "met", "headline": headline, "primary": {k: v for k, v in effects[0].items() if v == v},
-        "reason": "Treg rose by a median factor of 1.9, at least the 1.2 asked for, p = 0.001.",
-        "notes": [HOSTILE] if hostile else [],
-    })  # fmt: skip
+    monitor(
+        folder,
+        "treg",
+        effects,
+        patients,
+        {
+            "title": "Treg expansion",
+            "verdict": "met",
+            "headline": headline,
+            "primary": {k: v for k, v in effects[0].items() if not pd.isna(v)},
+            "reason": "Treg rose by a median factor of 1.9, at least the 1.2 asked for, p = 0.001.",
+            "notes": [HOSTILE] if hostile else [],
+        },
+    )
     settings = model.Monitors(treg=model.TregMonitor(endpoints, responder_fold=1.5))
     cohort(folder, samples, CLUSTERS, cells)
     quality(folder, samples, 4000)
@@ -404,18 +481,40 @@ def bcrxl(folder: Path, cells: int = 2000, **more: object) -> model.Study:
                 hit = marker == "pS6" and CLUSTERS.get(population, population).startswith("B")
                 estimate = 2.7 if hit else rng.normal(0, 0.05)
                 p = 10 ** -rng.uniform(6, 9) if hit else rng.uniform(0.01, 1)
-                effects.append(effect(
-                    endpoint="state" if marker else "abundance", population=population,
-                    measure="median" if marker else "percent_of_parent", marker=marker, contrast="BCR-XL vs Reference", n=8,
-                    estimate=estimate, scale="difference" if marker else "log2_ratio", lower=estimate - 0.2, upper=estimate + 0.2,
-                    p_value=p, q_value=min(1.0, p * 40), method="moderated paired t", verdict="called" if hit else "not called",
-                    role="discovery", origin=origin,
-                ))  # fmt: skip
+                effects.append(
+                    effect(
+                        endpoint="state" if marker else "abundance",
+                        population=population,
+                        measure="median" if marker else "percent_of_parent",
+                        marker=marker,
+                        contrast="BCR-XL vs Reference",
+                        n=8,
+                        estimate=estimate,
+                        scale="difference" if marker else "log2_ratio",
+                        lower=estimate - 0.2,
+                        upper=estimate + 0.2,
+                        p_value=p,
+                        q_value=min(1.0, p * 40),
+                        method="moderated paired t",
+                        verdict="called" if hit else "not called",
+                        role="discovery",
+                        origin=origin,
+                    )
+                )
     effects.sort(key=lambda row: row["p_value"])
-    monitor(folder, "discovery", effects, pd.DataFrame({"patient": samples["patient"].unique(), "pairs": "complete"}), {
-        "title": "What changed", "verdict": "met", "primary": None, "reason": "8 changes were called at a false discovery rate of 5 %.",
-        "headline": {"value": "8", "caption": "called of 352 tested, BCR-XL vs Reference, n = 8"},
-    })  # fmt: skip
+    monitor(
+        folder,
+        "discovery",
+        effects,
+        pd.DataFrame({"patient": samples["patient"].unique(), "pairs": "complete"}),
+        {
+            "title": "What changed",
+            "verdict": "met",
+            "primary": None,
+            "reason": "8 changes were called at a false discovery rate of 5 %.",
+            "headline": {"value": "8", "caption": "called of 352 tested, BCR-XL vs Reference, n = 8"},
+        },
+    )
     settings = model.Monitors(discovery=model.DiscoveryMonitor("stimulus", "Reference", "BCR-XL"))
     cohort(folder, samples, CLUSTERS, cells)
     quality(folder, samples, 4000)
@@ -446,11 +545,24 @@ def cart(folder: Path, cells: int = 2000, **more: object) -> model.Study:
     waist = profiles(samples, share, lambda s, p, m: 1.0, CLUSTERS)
     waist.to_parquet(folder / "profiles.parquet")
     effects = [
-        effect(endpoint="naive_share", population="B naive", measure="percent_of_parent", contrast=f"{v} vs baseline", n=4,
-               estimate=22.0, scale="difference", lower=np.nan, upper=np.nan, p_value=0.125, method="Wilcoxon signed rank, exact",
-               verdict="not evaluable", note="fewer than 6 patients", role="descriptive")
+        effect(
+            endpoint="naive_share",
+            population="B naive",
+            measure="percent_of_parent",
+            contrast=f"{v} vs baseline",
+            n=4,
+            estimate=22.0,
+            scale="difference",
+            lower=np.nan,
+            upper=np.nan,
+            p_value=0.125,
+            method="Wilcoxon signed rank, exact",
+            verdict="not evaluable",
+            note="fewer than 6 patients",
+            role="descriptive",
+        )
         for v in ("D120", "D150", "D180")
-    ]  # fmt: skip
+    ]
     patients = pd.DataFrame(
         {
             "patient": list(back),
@@ -462,10 +574,19 @@ def cart(folder: Path, cells: int = 2000, **more: object) -> model.Study:
             "reason": ["naive share 84 % at recovery"] * 4 + ["not recovered by day 180 (censored)"],
         }
     )
-    monitor(folder, "bcell", effects, patients, {
-        "title": "B-cell reset", "verdict": "met", "primary": None, "reason": "4 of 4 evaluable patients are reset; 1 is not evaluable.",
-        "headline": {"value": "4 / 4", "caption": "evaluable patients reset; 1 of 5 not evaluable"},
-    })  # fmt: skip
+    monitor(
+        folder,
+        "bcell",
+        effects,
+        patients,
+        {
+            "title": "B-cell reset",
+            "verdict": "met",
+            "primary": None,
+            "reason": "4 of 4 evaluable patients are reset; 1 is not evaluable.",
+            "headline": {"value": "4 / 4", "caption": "evaluable patients reset; 1 of 5 not evaluable"},
+        },
+    )
     cohort(folder, samples, CLUSTERS, cells)
     quality(folder, samples, 4000)
     provenance(folder)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from .. import text
-from ..svg import INK, PALETTE, SOFT, Drawing, Linear
+from treset.report import text
+from treset.report.svg import INK, PALETTE, SOFT, Drawing, Linear
 
 KEPT = "#5b7f95"
 

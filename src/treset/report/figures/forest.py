@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from .. import text
-from ..svg import ACCENT, INK, SOFT, Drawing, Linear, Log
+from treset.report import text
+from treset.report.svg import ACCENT, INK, SOFT, Drawing, Linear, Log
 
 WIDTH, LABEL, PLOT, ROW = 620, 214, 160, 26
 NUMBERS = LABEL + PLOT + 14
@@ -21,8 +21,8 @@ NUMBERS = LABEL + PLOT + 14
 class Row:
     """One effect.
 
-    ``estimate``, ``lower`` and ``upper`` are on ``scale`` (natural log for ``log_ratio``); ``told`` is the p- or q-value as
-    text; ``filled`` rows passed their test; ``note`` stands in place of numbers that do not exist.
+    ``estimate``, ``lower`` and ``upper`` are on ``scale`` (natural log for ``log_ratio``); ``told`` is the
+    p- or q-value as text; ``filled`` rows passed their test; ``note`` stands in place of numbers that do not exist.
     """
 
     label: str
@@ -118,7 +118,7 @@ def _row(drawing: Drawing, row: Row, axis: Linear | Log, y: float) -> None:
         drawing.line(ends[0], y, ends[1], y, colour, 2)
     tip = f"{row.label}: {text.change(row.estimate, row.scale)}, {text.interval(row.lower, row.upper, row.scale)}"
     drawing.mark(
-        axis(back(row.estimate)), y, 2, 4.6, colour if row.filled else "#fff", tip, stroke=colour, stroke_width=1.6
+        axis(back(row.estimate)), y, 2, 4.0, colour if row.filled else "#fff", tip, stroke=colour, stroke_width=1.6
     )
     numbers = text.change(row.estimate, row.scale)
     if math.isfinite(row.lower) and math.isfinite(row.upper):

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from .. import text
-from ..svg import INK, SOFT, Drawing
+from treset.report import text
+from treset.report.svg import INK, SOFT, Drawing
 
 #: Viridis at 16 levels (Smith & van der Walt 2015, CC0): even in lightness, also for colour-blind readers.
 VIRIDIS = (
-    "#440154 #481a6c #472f7d #414487 #39568c #31688e #2a788e #23888e #1f988b #22a884 #35b779 #54c568 #7ad151 #a5db36 #d2e21b #fde725"
-).split()
+    *("#440154", "#481a6c", "#472f7d", "#414487", "#39568c", "#31688e", "#2a788e", "#23888e"),
+    *("#1f988b", "#22a884", "#35b779", "#54c568", "#7ad151", "#a5db36", "#d2e21b", "#fde725"),
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def heatmap(lines: Sequence[Line], markers: Sequence[str], unit: str) -> Markup:
         drawing.text(left - 8, top + 13, line.told, "end", 10.5, SOFT)
         for j, (shade, value) in enumerate(zip(line.scaled, line.values, strict=True)):
             if np.isfinite(shade):
-                fill = VIRIDIS[int(round(float(np.clip(shade, 0, 1)) * 15))]
+                fill = VIRIDIS[round(float(np.clip(shade, 0, 1)) * 15)]
                 tip = f"{line.cluster} {line.name}, {markers[j]}: {text.number(float(value))}"
                 drawing.rect(left + wide * j, top, wide - 1, row - 1, fill, tip)
     _scale(drawing, left, head + row * len(lines) + 12, side)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from markupsafe import Markup
 
-from .. import text
-from ..svg import INK, MUTED, PALETTE, SOFT, Drawing, Linear, nice_ticks
+from treset.report import text
+from treset.report.svg import INK, MUTED, PALETTE, SOFT, Drawing, Linear, nice_ticks
 
 WIDTH, PLOT, LEFT, TOP, ROW = 620, 226, 96, 44, 16
 BELOW = TOP + PLOT + 44
@@ -143,16 +145,20 @@ def _shade(own: pd.DataFrame, group: str | None, names: list[str], colour: str |
 
 
 def _patient(plane: _Plane, patient: str, own: pd.DataFrame, visits: Sequence[str], colour: str) -> None:
-    held = own.dropna(subset=["value"])
-    few = held["n_cells"] < plane.min_events
-    for row in held[few].to_dict("records"):
-        tip = f"{patient}, {row['visit']}: {text.number(row['value'])} on {text.count(row['n_cells'])} cells, too few"
-        plane.drawing.mark(plane.x[str(row["visit"])], plane.y(row["value"]), 0, 3.0, "#fff", tip, stroke=colour)
-    at = held[~few].groupby("visit")["value"].median()
+    at: dict[str, list[float]] = {}
+    columns = (own["visit"].astype(str), own["value"], own["n_cells"])
+    for visit, value, cells in zip(*columns, strict=True):
+        if math.isnan(value):
+            continue
+        if cells < plane.min_events:
+            tip = f"{patient}, {visit}: {text.number(value)} on {text.count(cells)} cells, too few"
+            plane.drawing.mark(plane.x[visit], plane.y(value), 0, 3.0, "#fff", tip, stroke=colour)
+        else:
+            at.setdefault(visit, []).append(value)
     run: list[tuple[float, float]] = []
     for visit in [*visits, None]:
-        if visit is not None and visit in at.index:
-            run.append((plane.x[visit], plane.y(float(at[visit]))))
+        if visit is not None and visit in at:
+            run.append((plane.x[visit], plane.y(statistics.median(at[visit]))))
         elif run:
             if len(run) == 1:
                 plane.drawing.mark(*run[0], 0, 2.0, colour, patient, class_="thin")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from .. import text
-from ..svg import INK, MUTED, PALETTE, SOFT, UP, Drawing, Linear, nice_ticks
+from treset.report import text
+from treset.report.svg import INK, MUTED, PALETTE, SOFT, UP, Drawing, Linear, nice_ticks
 
 WIDTH, HEIGHT, TOP, LEFT = 620, 350, 44, 52
 
@@ -56,7 +56,7 @@ def paired(features: Sequence[Pairs], reference: str, test: str, title: str) -> 
 
 
 def _panel(drawing: Drawing, feature: Pairs, names: tuple[str, str], left: float, width: float) -> None:
-    held = feature.values[["reference", "test"]].stack().dropna()
+    held = pd.concat([feature.values["reference"], feature.values["test"]]).dropna()
     low, high = (float(held.min()), float(held.max())) if len(held) else (0.0, 1.0)
     pad = 0.08 * ((high - low) or 1.0)
     y = Linear(low - pad, high + pad, HEIGHT - 44.0, float(TOP))

@@ -11,8 +11,8 @@ import pandas as pd
 from markupsafe import Markup
 from scipy.special import gammaincinv
 
-from .. import text
-from ..svg import ACCENT, MUTED, PALETTE, SOFT, Drawing, Linear, Log
+from treset.report import text
+from treset.report.svg import ACCENT, MUTED, PALETTE, SOFT, Drawing, Linear, Log
 
 CELL, HIGH, COLUMNS, LEFT = 304, 178, 4, 50
 WIDTH = CELL * COLUMNS + 8
@@ -20,7 +20,7 @@ WIDTH = CELL * COLUMNS + 8
 
 @dataclass(frozen=True)
 class Course:
-    """One patient: rows with day (or visit order), visit, share, count, of, naive (percent of B, NaN when too few B)."""
+    """One patient: rows with day (or visit order), visit, share, count, of, naive (percent of B, NaN: too few B)."""
 
     patient: str
     call: str
@@ -83,7 +83,7 @@ def timeline(courses: Sequence[Course], lines: Sequence[tuple[float, str]], labe
 def _scale(courses: Sequence[Course], lines: Sequence[tuple[float, str]]) -> Log:
     values = [v for v, _ in lines]
     for course in courses:
-        lower, upper = limits(course.points["count"].to_numpy(), course.points["of"].to_numpy())
+        _, upper = limits(course.points["count"].to_numpy(), course.points["of"].to_numpy())
         values += [v for v in (*course.points["share"], *upper) if v > 0 and math.isfinite(v)]
     return Log(
         10.0 ** math.floor(math.log10(min(values))), min(100.0, 10.0 ** math.ceil(math.log10(max(values)))), 0, 1
@@ -137,7 +137,8 @@ def _points(drawing: Drawing, course: Course, x: Linear, y: Log) -> None:
         if not math.isfinite(high):
             continue
         at = x(row["day"])
-        told = f"{text.count(row['count'])} of {text.count(row['of'])} cells; 95 % limits {text.number(low)} to {text.number(high)} %"
+        told = f"{text.count(row['count'])} of {text.count(row['of'])} cells"
+        told += f"; 95 % limits {text.number(low)} to {text.number(high)} %"
         tip = f"{course.patient}, {row['visit']}: {text.number(row['share'])} %, {told}"
         if row["share"] > 0:
             drawing.line(at, y(max(low, y.low)), at, y(high), ACCENT, 1.4)

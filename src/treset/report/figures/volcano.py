@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from .. import text
-from ..svg import DOWN, INK, MUTED, SOFT, UP, Drawing, Linear
+from treset.report import text
+from treset.report.svg import DOWN, INK, MUTED, SOFT, UP, Drawing, Linear
 
 WIDTH, HEIGHT, TOP, LEFT = 600, 380, 20, 46
 
@@ -32,8 +32,7 @@ def volcano(cloud: Cloud, minimum: float) -> Markup:
     rows = cloud.rows.dropna(subset=["estimate", "p_value"])
     drawing = Drawing(WIDTH, HEIGHT, cloud.title, "Right: higher; left: lower; up: smaller p-value; coloured: called.")
     strength = -rows["p_value"].clip(lower=1e-300).map(math.log10)
-    reach = max(float(rows["estimate"].abs().max()) if len(rows) else 1.0, minimum * 1.5, 1e-6) * 1.12
-    x = Linear(-reach, reach, LEFT, WIDTH - 10.0)
+    x = Linear(*_reach(rows["estimate"], minimum), LEFT, WIDTH - 10.0)
     y = Linear(0.0, max(float(strength.max()) if len(rows) else 1.0, 2.0) * 1.08, HEIGHT - 48.0, TOP)
     _frame(drawing, cloud, x, y, minimum)
     spots = [
@@ -52,6 +51,13 @@ def volcano(cloud: Cloud, minimum: float) -> Markup:
         drawing.mark(s[0], s[1], 2 if s[4] == "cluster" else 0, 3.8, colour, f"{s[3]} ({s[4]}), p {text.p_value(s[5])}")
     _names(drawing, named[:14], x)
     return drawing.markup()
+
+
+def _reach(estimates: pd.Series, minimum: float) -> tuple[float, float]:
+    """Give an x axis that holds every estimate and both smallest called changes."""
+    low, high = (float(estimates.min()), float(estimates.max())) if len(estimates) else (-1.0, 1.0)
+    least = max(1.5 * minimum, 0.3 * max(abs(low), abs(high)), 1e-6)
+    return 1.1 * min(low, -least), 1.1 * max(high, least)
 
 
 def _frame(drawing: Drawing, cloud: Cloud, x: Linear, y: Linear, minimum: float) -> None:

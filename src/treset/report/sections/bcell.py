@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from treset.report.blocks import Block, Figure, Note, Section, download
+from treset.report.context import Context, labels, visits
+from treset.report.figures.timeline import Course, timeline
+from treset.report.sections.effects import effects_table, notes
 from treset.study.model import BcellMonitor
-
-from .. import text
-from ..blocks import Block, Figure, Note, Section, download
-from ..context import Context, labels, visits
-from ..figures.timeline import Course, timeline
-from .effects import effects_table, notes
 
 
 def shares(context: Context, settings: BcellMonitor) -> pd.DataFrame:
@@ -20,9 +18,12 @@ def shares(context: Context, settings: BcellMonitor) -> pd.DataFrame:
     """
     total = settings.of == "cells"
     share = context.values(
-        settings.b, "percent_of_total" if total else "percent_of_parent", settings.origin, None if total else settings.of,
+        settings.b,
+        "percent_of_total" if total else "percent_of_parent",
+        settings.origin,
+        None if total else settings.of,
         resting=True,
-    )  # fmt: skip
+    )
     counts = context.values(settings.b, "count", settings.origin, resting=True)
     table = share[["sample", "patient", "visit", "day", "value", "n_cells"]].rename(
         columns={"value": "share", "n_cells": "of"}
@@ -69,9 +70,9 @@ def courses(context: Context, settings: BcellMonitor) -> tuple[Block, pd.DataFra
     label = f"{settings.b}, % of {settings.of}"
     svg = timeline(made, lines, label, "study day" if by_day else "visit")
     caption = (
-        "Bars: exact 95 % Poisson limits (Garwood 1936). Open triangle: none seen, drawn at the upper limit. Dashed: thresholds. Green: recovery lies between these two visits. "
-        f"Naive = {' + '.join(settings.naive)}, % of {settings.b}, written where {settings.min_b_events} or more {settings.b} "
-        "cells were counted."
+        "Bars: exact 95 % Poisson limits (Garwood 1936). Open triangle: none seen, drawn at the upper limit. Dashed: "
+        f"thresholds. Green: recovery lies between these two visits. Naive = {' + '.join(settings.naive)}, % of "
+        f"{settings.b}, written where {settings.min_b_events} or more {settings.b} cells were counted."
     )
     return Figure(f"{label}, patient by patient", svg, caption, download("bcell_courses", table), True), table
 
@@ -97,7 +98,7 @@ def _told(patients: pd.DataFrame) -> dict[str, dict]:
 
 
 def bcell_section(context: Context, lead: bool) -> Section | None:
-    """Make the section, or None where the study has no B-cell monitor; ``lead``: the courses are on the first screen."""
+    """Make the section, or None without a B-cell monitor; ``lead``: the courses are on the first screen."""
     settings = context.study.monitors.bcell
     monitor = context.results.monitors.get("bcell")
     if settings is None and monitor is None:
@@ -119,8 +120,8 @@ def bcell_section(context: Context, lead: bool) -> Section | None:
     rule = ""
     if settings is not None:
         rule = (
-            f"Aplasia: upper limit under {text.number(settings.aplasia_percent)} % of {settings.of}; recovery: first of two "
-            f"consecutive visits at or above {text.number(settings.recovery_percent)} %; reset: naive share at recovery at or above "
-            f"{text.number(settings.naive_percent)} % of {settings.b}."
+            f"Aplasia: upper limit under {settings.aplasia_percent:g} % of {settings.of}; recovery: first of two "
+            f"consecutive visits at or above {settings.recovery_percent:g} %; reset: naive share at recovery at or "
+            f"above {settings.naive_percent:g} % of {settings.b}."
         )
     return Section("bcell", title, blocks, "B cells", rule)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import text
-from ..blocks import Block, CellMap, Note, Section, download
-from ..cellmap import pack
-from ..context import Context
+from treset.report import text
+from treset.report.blocks import Block, CellMap, Note, Section, download
+from treset.report.cellmap import pack
+from treset.report.context import Context
 
 
 def cells_section(context: Context) -> Section:
@@ -24,9 +24,10 @@ def cells_section(context: Context) -> Section:
     else:
         payload, left_out = pack(context, sketch)
         caption = (
-            f"UMAP of the sketch: {text.plural(len(sketch.obs), 'cell')}, kept cells of all samples. Distances between islands mean "
-            "little; no test rests on this picture. Click it, then scroll or press + and \u2212 to zoom, drag or use the arrow "
-            "keys to move, double-click to reset; untick a name to hide it, point at it to light it up."
+            f"UMAP of the sketch: {text.plural(len(sketch.obs), 'cell')}, kept cells of all samples. Distances between "
+            "islands mean little; no test rests on this picture. Click it, then scroll or press + and \u2212 to zoom, "
+            "drag or use the arrow keys to move, double-click to reset; untick a name to hide it, point at it to "
+            "light it up."
         )
         columns = [c for c in ("sample", "population", "cluster", "cluster_population") if c in sketch.obs]
         counts = (

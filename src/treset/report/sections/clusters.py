@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import text
-from ..blocks import Block, Figure, Note, Section, download, table
-from ..context import Context
-from ..figures.heatmap import Line, heatmap
+from treset.report import text
+from treset.report.blocks import Block, Figure, Note, Section, download, table
+from treset.report.context import Context
+from treset.report.figures.heatmap import Line, heatmap
 
 
 def cluster_values(context: Context) -> tuple[pd.DataFrame, str]:
@@ -87,7 +87,7 @@ def _heatmap(context: Context) -> Block:
     caption = (
         f"Colour: {unit}, scaled by marker over the clusters. Beside each name: confidence and cells in the sketch."
     )
-    return Figure("What the clusters express", svg, caption, download("cluster_values", values.reset_index()), True)
+    return Figure("What the clusters express", svg, caption, download("cluster_values", values.rename_axis("cluster").reset_index()), True)
 
 
 def concordance(context: Context) -> pd.DataFrame:
@@ -95,8 +95,8 @@ def concordance(context: Context) -> pd.DataFrame:
 
     Returns
     -------
-    Columns population, parent, samples, gate and cluster (median share in percent of parent), difference (median absolute
-    difference in percentage points) and r (Pearson, NaN under 3 samples or without spread).
+    Columns population, parent, samples, gate and cluster (median share in percent of parent), difference (median
+    absolute difference in percentage points) and r (Pearson, NaN under 3 samples or without spread).
     """
     rows = context.profiles
     rows = rows[(rows["measure"] == "percent_of_parent") & rows["origin"].isin(["gate", "cluster"])]

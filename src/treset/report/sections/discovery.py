@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import pandas as pd
 
+from treset.report import text
+from treset.report.blocks import Block, Cell, Column, Figure, Note, Section, Table, download
+from treset.report.context import Context
+from treset.report.figures.paired import NOTED, Pairs, direction, noted, paired
+from treset.report.figures.volcano import Cloud, volcano
+from treset.report.sections.effects import notes, verdict
 from treset.study.model import DiscoveryMonitor
-
-from .. import text
-from ..blocks import Block, Cell, Column, Figure, Note, Section, Table, download
-from ..context import Context
-from ..figures.paired import Pairs, direction, noted, paired
-from ..figures.volcano import Cloud, volcano
-from .effects import notes, verdict
 
 STATE = ("median", "percent_positive", "signature")
 #: Rows shown of each table; the download has all.
 SHOWN = 30
 
 
-def _feature(context: Context, row: dict, short: bool = False) -> str:
-    if short and row["measure"] in ("median", "signature"):
-        return f"{row['marker']} on {row['population']}"
-    return str(row["population"]) if short else context.label(row)
+def feature(context: Context, row: dict) -> str:
+    """Name what was tested, a cluster with the population it was named after."""
+    name = str(row["population"])
+    clusters = context.results.clusters
+    own = clusters.loc[clusters["cluster"] == name, "population"]
+    if row["origin"] == "cluster" and len(own) == 1 and own.iloc[0]:
+        name = f"{name} ({own.iloc[0]})"
+    return f"{row['marker']} on {name}" if row["measure"] in ("median", "signature") else name
 
 
 def ranked(effects: pd.DataFrame, state: bool) -> pd.DataFrame:
@@ -49,7 +52,7 @@ def pairs_of(context: Context, settings: DiscoveryMonitor, row: dict) -> pd.Data
     own = own[~own.duplicated(["pair", "label"], keep=False)]
     if own.empty:
         return empty
-    wide = own.pivot(index="pair", columns="label", values="value")
+    wide = own.pivot_table(index="pair", columns="label", values="value", sort=False)
     wide = wide.reindex(columns=[settings.reference, settings.test]).set_axis(["reference", "test"], axis=1)
     return wide.reset_index()
 
@@ -68,7 +71,7 @@ def top_pairs(context: Context, settings: DiscoveryMonitor, effects: pd.DataFram
         values = pairs_of(context, settings, row)
         if len(values):
             told = f"{row['origin']}: {noted(str(row['note'])) or direction(values)}, p {text.p_value(row['p_value'])}"
-            features.append(Pairs(_feature(context, row, short=True), told, values))
+            features.append(Pairs(feature(context, row), told, values))
     if not features:
         return Note("The profiles hold no complete pair of the first feature: there is nothing to draw.", "missing")
     title = f"First by p-value: {features[0].title}"
@@ -93,7 +96,7 @@ def clouds(context: Context, settings: DiscoveryMonitor | None, effects: pd.Data
             continue
         called = int((rows["verdict"] == "called").sum())
         scale = ", ".join(text.scale_name(s) for s in tested["scale"].unique())
-        names = [_feature(context, r, short=True) for r in tested.to_dict("records")]
+        names = [feature(context, r) for r in tested.to_dict("records")]
         cloud = Cloud(
             f"Differential {word}: {called} of {len(tested)} called",
             f"{axis} ({scale})",
@@ -118,7 +121,7 @@ def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.D
         middle = [text.number(values[c].median()) if len(values) else text.DASH for c in ("reference", "test")]
         rows.append(
             [
-                Cell(_feature(context, row, short=True), style="head"),
+                Cell(feature(context, row), style="head"),
                 Cell(str(row["origin"])),
                 Cell(text.count(row["n"])),
                 Cell(middle[0]),
@@ -129,15 +132,17 @@ def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.D
                 Cell(text.p_value(row["p_value"]), repr(row["p_value"]).replace("nan", "")),
                 Cell(text.p_value(row["q_value"]), repr(row["q_value"]).replace("nan", "")),
                 verdict(str(row["verdict"])),
-                Cell(str(row["note"])),
+                Cell(NOTED.sub("", str(row["note"])).strip("; ")),
             ]
         )
     names = (settings.reference, settings.test) if settings else ("reference", "test")
-    heads = ("feature", "origin", "n", f"median, {names[0]}", f"median, {names[1]}", "change", "95 % CI", "direction", "p", "q",
-             "verdict", "note")  # fmt: skip
+    heads = ["feature", "origin", "n", f"median, {names[0]}", f"median, {names[1]}", "change", "95 % CI", "direction"]
+    heads += ["p", "q", "verdict", "note"]
     columns = [Column(h, h in ("n", "change", "p", "q") or h.startswith("median")) for h in heads]
     word = "state" if state else "abundance"
-    caption = f"{min(SHOWN, len(every))} of {text.count(len(every))} rows; all are in the TSV. Medians are over samples, the direction over pairs."
+    caption = (
+        f"{min(SHOWN, len(every))} of {text.count(len(every))} rows; all are in the TSV. Medians are over samples."
+    )
     return Table(f"Differential {word}", columns, rows, caption, download(f"discovery_{word}", every))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
-from .. import text
-from ..blocks import Cell, Column, Notes, Table, download
-from ..context import Context
+from treset.report import text
+from treset.report.blocks import Cell, Column, Notes, Table, download
+from treset.report.context import Context
 
 HEADINGS = (
     ("endpoint", False),
@@ -42,7 +44,7 @@ def effects_table(
         origin = f"{row['role']}, {row['origin']}".strip(", ")
         rows.append(
             [
-                Cell(f"{row['endpoint']}\n{origin}" if origin else str(row["endpoint"]), style="head"),
+                Cell(str(row["endpoint"]), style="head", under=origin),
                 Cell(context.label(row)),
                 Cell(str(row["contrast"])),
                 Cell(text.count(row["n"]), repr(row["n"])),
@@ -65,7 +67,7 @@ def effects_table(
 
 
 def _plain(cell: Cell) -> Cell:
-    return Cell(cell.text, "" if cell.sort == "nan" else cell.sort, cell.style, cell.tip)
+    return replace(cell, sort="") if cell.sort == "nan" else cell
 
 
 def notes(summary: dict) -> list[Notes]:
@@ -75,7 +77,7 @@ def notes(summary: dict) -> list[Notes]:
 
 
 SCALES = (
-    "Fold changes are exponentials of the log ratio; differences are in the measure's own units. The primary endpoint is tested "
-    "alone (p); secondary endpoints by q (Benjamini-Hochberg within their family); supporting and descriptive rows are not "
-    "tests of the trial."
+    "Fold changes are exponentials of the log ratio; differences are in the measure's own units. The primary endpoint "
+    "is tested alone (p); secondary endpoints by q (Benjamini-Hochberg within their family); supporting and "
+    "descriptive rows are not tests of the trial."
 )

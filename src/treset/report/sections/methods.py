@@ -6,37 +6,40 @@ from dataclasses import fields, is_dataclass
 
 import pandas as pd
 
-from .. import text
-from ..blocks import Block, Note, Section, table
-from ..context import Context
+from treset.report import text
+from treset.report.blocks import Block, Note, Section, table
+from treset.report.context import Context
 
 CYTOMETRY = (
     "Intensities were transformed by arcsinh(x / cofactor) with cofactor {cofactor} unless the panel says otherwise."
 )
 RNA = (
-    "Counts were scaled to {target:,.0f} per cell and log-transformed; {genes:,} highly variable genes entered the embedding; "
-    "outliers were judged by median absolute deviations and doublets by Scrublet (Wolock 2019, doi:10.1016/j.cels.2018.11.005)."
+    "Counts were scaled to {target:,.0f} per cell and log-transformed; {genes:,} highly variable genes entered the "
+    "embedding; outliers were judged by median absolute deviations and doublets by Scrublet (Wolock 2019, "
+    "doi:10.1016/j.cels.2018.11.005)."
 )
 COHORT = (
-    "A sketch of {sketch:,} cells was drawn over the samples, joined to a graph of {k} nearest neighbours, clustered with the Leiden "
-    "algorithm (Traag 2019, doi:10.1038/s41598-019-41695-z; resolution {resolution:g}) and laid out with UMAP (McInnes 2018, "
-    "arXiv:1802.03426). Populations were gated by thresholds on their defining markers; a cluster is named after a population when at "
-    "least {purity:g} % of its cells are of it. Every other cell takes the labels of its {votes} nearest neighbours in the sketch."
+    "A sketch of {sketch:,} cells was drawn over the samples, joined to a graph of {k} nearest neighbours, "
+    "clustered with the Leiden algorithm (Traag 2019, doi:10.1038/s41598-019-41695-z; resolution {resolution:g}) "
+    "and laid out with UMAP (McInnes 2018, arXiv:1802.03426). Populations were gated by thresholds on their "
+    "defining markers; a cluster is named after a population when at least {purity:g} % of its cells are of it. "
+    "Every other cell takes the labels of its {votes} nearest neighbours in the sketch."
 )
 TREG = (
-    "Treg endpoints: change from {baseline} within each patient, estimated by Hodges-Lehmann and tested by the exact Wilcoxon "
-    "signed-rank test, two-sided at {alpha:g}; secondary endpoints as one family by Benjamini-Hochberg (1995, "
-    "doi:10.1111/j.2517-6161.1995.tb02031.x). The method of each row is named beside it."
+    "Treg endpoints: change from {baseline} within each patient, estimated by Hodges-Lehmann and tested by the "
+    "exact Wilcoxon signed-rank test, two-sided at {alpha:g}; secondary endpoints as one family by "
+    "Benjamini-Hochberg (1995, doi:10.1111/j.2517-6161.1995.tb02031.x). The method of each row is named beside it."
 )
 BCELL = (
-    "B-cell reset: a patient is in aplasia when the upper 95 % Poisson limit (Garwood 1936, doi:10.1093/biomet/28.3-4.437) of the "
-    "{b} share of {of} is under {aplasia:g} %, has recovered at the first of two consecutive later visits at or above "
-    "{recovery:g} %, and is reset when the naive share at recovery is at least {naive:g} % of {b} with {events} or more {b} cells."
+    "B-cell reset: a patient is in aplasia when the upper 95 % Poisson limit (Garwood 1936, "
+    "doi:10.1093/biomet/28.3-4.437) of the {b} share of {of} is under {aplasia:g} %, has recovered at the first of "
+    "two consecutive later visits at or above {recovery:g} %, and is reset when the naive share at recovery is at "
+    "least {naive:g} % of {b} with {events} or more {b} cells."
 )
 DISCOVERY = (
-    "Discovery: per-sample medians and log2 shares of every population and cluster, moderated t statistics (Smyth 2004, "
-    "doi:10.2202/1544-6115.1027){paired}, false discovery rate {fdr:g} % (Benjamini-Hochberg) within each origin and kind, the approach of "
-    "diffcyt (Weber 2019, doi:10.1038/s42003-019-0415-5)."
+    "Discovery: per-sample medians and log2 shares of every population and cluster, moderated t statistics (Smyth "
+    "2004, doi:10.2202/1544-6115.1027){paired}, false discovery rate {fdr:g} % (Benjamini-Hochberg) within each "
+    "origin and kind, the approach of diffcyt (Weber 2019, doi:10.1038/s42003-019-0415-5)."
 )
 
 
@@ -105,7 +108,7 @@ def backend(run: dict) -> str:
 def methods_section(context: Context) -> Section:
     """Make the section."""
     study, run = context.study, context.results.run
-    blocks: list[Block] = [Note(p) for p in (*paragraphs(context), backend(run))]
+    blocks: list[Block] = [Note("\n".join((*paragraphs(context), backend(run))))]
     settings = {
         "modality": study.modality,
         "baseline": study.baseline,

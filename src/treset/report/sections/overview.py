@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import treset
-
-from .. import text
-from ..blocks import Block, Card, Figure, Note, download
-from ..context import Context
-from ..figures.forest import forest, rows_of
-from ..read import Monitor
-from . import bcell, discovery, treg
-from .effects import effects_table
-from .quality import quality_card
+from treset.report import text
+from treset.report.blocks import Block, Card, Figure, Note, download
+from treset.report.context import Context
+from treset.report.figures.forest import forest, rows_of
+from treset.report.read import Monitor
+from treset.report.sections import bcell, discovery, treg
+from treset.report.sections.effects import effects_table
+from treset.report.sections.quality import quality_card
 
 ASSAYS = {"mass_cytometry": "mass cytometry", "flow_cytometry": "flow cytometry", "rna": "scRNA-seq"}
 TITLES = {"treg": "Treg", "bcell": "B-cell reset", "discovery": "Discovery"}
@@ -78,7 +77,8 @@ def rule(context: Context, name: str) -> str:
         return f"met: at least {100 * m.bcell.min_reset_share:g} % of evaluable patients reset"
     if name == "discovery" and m.discovery:
         d = m.discovery
-        return f"called: q < {d.fdr:g} and a change of {d.min_state_effect:g} (state) or {d.min_abundance_effect:g} (abundance)"
+        least = f"{d.min_state_effect:g} (state) or {d.min_abundance_effect:g} (abundance, log2)"
+        return f"called: q < {d.fdr:g} and a change of {least} or more"
     return ""
 
 
@@ -125,7 +125,7 @@ def lead(context: Context) -> list[Block]:
         top = effects[effects["p_value"].notna()].head(8)
         if top.empty:
             return [effects_table(context, found.effects.head(8), "Discovery", "discovery_effects", "", found.effects)]
-        names = [f"{r['marker']} on {r['population']}" for r in top.to_dict("records")]
+        names = [discovery.feature(context, r) for r in top.to_dict("records")]
         title = "First state changes, by p-value"
         svg = forest(rows_of(top, names, m.discovery.fdr), title)
         caption = f"Filled: q under {m.discovery.fdr:g}. All rows are in the discovery section."

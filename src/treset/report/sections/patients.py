@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .. import text
-from ..blocks import Block, Cell, Column, Note, Section, Table, download, table
-from ..context import Context, labels, visits
+from treset.report import text
+from treset.report.blocks import Block, Cell, Column, Note, Section, Table, download, table
+from treset.report.context import Context, labels, visits
 
 #: Columns that hold sentences.
 SENTENCES = ("course", "why", "reason", "note", "notes", "evidence")
 
 
 #: Columns that are left to the download: they say the same in each row of an endpoint, or name files.
-DETAILS = ("role", "population", "measure", "marker", "origin", "scale", "sample_baseline", "sample_visit", "reference_samples",
-           "test_samples")  # fmt: skip
+DETAILS = (
+    *("role", "population", "measure", "marker", "origin", "scale"),
+    *("sample_baseline", "sample_visit", "reference_samples", "test_samples"),
+)
 
 
 def attendance(context: Context) -> Table:

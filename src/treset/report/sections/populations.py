@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .. import text
-from ..blocks import Block, Cell, Column, Note, Section, Table, download, table
-from ..context import Context
-from .clusters import _tree
+from treset.report import text
+from treset.report.blocks import Block, Cell, Column, Note, Section, Table, download, table
+from treset.report.context import Context
+from treset.report.sections.clusters import _tree
 
 
 def _true(value: object) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .. import text
-from ..blocks import Block, Card, Figure, Note, Section, download, table
-from ..context import Context
-from ..figures.bars import Bar, bars
+from treset.report import text
+from treset.report.blocks import Block, Card, Figure, Note, Section, download, table
+from treset.report.context import Context
+from treset.report.figures.bars import Bar, bars
 
 
 def by_sample(context: Context) -> pd.DataFrame:
@@ -101,7 +101,9 @@ def quality_section(context: Context) -> Section:
             Bar(r["sample"], r["kept"], [0.0 if pd.isna(r[f]) else r[f] for f in filters], bool(r["flag"]))
             for r in per_sample.to_dict("records")
         ]
-        caption = f"Flagged: fewer than {study.quality.min_cells} cells kept. An event is counted at the first filter it fails."
+        caption = (
+            f"Flagged: fewer than {study.quality.min_cells} cells kept. An event counts at the first filter it fails."
+        )
         title = "Events kept and dropped"
         for start in range(0, len(drawn), 60):
             part = f", samples {start + 1} to {min(start + 60, len(drawn))}" if len(drawn) > 60 else ""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from treset.report import text
+from treset.report.blocks import Block, Figure, Note, Section, download
+from treset.report.context import Context, labels, visits
+from treset.report.figures.forest import forest, rows_of
+from treset.report.figures.longitudinal import Panel, longitudinal
+from treset.report.sections.effects import SCALES, effects_table, notes
 from treset.study.model import Endpoint
-
-from .. import text
-from ..blocks import Block, Figure, Note, Section, download
-from ..context import Context, labels, visits
-from ..figures.forest import forest, rows_of
-from ..figures.longitudinal import Panel, longitudinal
-from .effects import SCALES, effects_table, notes
 
 NAMES = {"gate": "gates", "cluster": "clusters", "external": "external"}
 #: Rows of the forest on the first screen; the section has them all.
@@ -75,9 +74,8 @@ def lead_forest(context: Context) -> Block:
             context.results.gaps.get("monitors/treg", "monitors/treg is missing.") + " No endpoint was tested.",
             "missing",
         )
-    roles = {"primary": 0, "secondary": 1, "supporting": 2, "descriptive": 3}
-    order = monitor.effects["role"].map(lambda r: roles.get(r, 4)).argsort(kind="stable")
-    effects = monitor.effects.iloc[order]
+    found = monitor.effects
+    effects = found.iloc[sorted(range(len(found)), key=lambda i: _rank(context, found.iloc[i]))]
     chosen = effects[effects["role"].isin(["primary", "secondary"])].head(FIRST)
     more = effects[~effects.index.isin(chosen.index) & effects["estimate"].notna() & (effects["scale"] != "percent")]
     chosen = effects[
@@ -93,6 +91,15 @@ def lead_forest(context: Context) -> Block:
         + (f" {text.plural(rest, 'further row')} in the section below." if rest else "")
     )
     return Figure(title, svg, caption, download("treg_effects", monitor.effects))
+
+
+def _rank(context: Context, row: pd.Series) -> tuple[int, bool, bool]:
+    """Order rows by role; of the supporting ones the other reading of the primary endpoint comes first."""
+    roles = ("primary", "secondary", "supporting", "descriptive")
+    first, treg = primary(context), context.study.monitors.treg
+    again = bool(treg and row["origin"] == treg.origin)
+    role = roles.index(row["role"]) if row["role"] in roles else len(roles)
+    return role, role > 1 and (first is None or row["endpoint"] != first.name), role > 1 and again
 
 
 def _alpha(context: Context) -> float:

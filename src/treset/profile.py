@@ -18,10 +18,11 @@ COLUMNS = (
 OPTIONAL = ("arm", "disease", "batch", "stimulus", "dose")
 ORIGINS = ("gate", "cluster", "external")
 MEASURES = (
-    "count", "percent_of_parent", "percent_of_total", "per_ul", "median", "percent_positive", "signature", "ratio",
+    "count", "percent_of_parent", "percent_of_total", "per_ul", "median", "mean", "percent_positive", "signature",
+    "ratio",
 )  # fmt: skip
 #: Measures that need a marker (the marker, the signature, the denominator population of a ratio).
-WITH_MARKER = ("median", "percent_positive", "signature", "ratio")
+WITH_MARKER = ("median", "mean", "percent_positive", "signature", "ratio")
 #: Text (never missing, "" where blank), float64 (NaN where blank) or int64.
 DTYPES = {name: "str" for name in COLUMNS} | {
     "day": "float64",

@@ -20,7 +20,7 @@ from treset.io.table import write_tsv
 from treset.phenotype import annotate, gates, sketch
 from treset.phenotype.map import reach, smooth
 from treset.phenotype.represent import fit_representation, variable_genes
-from treset.phenotype.tree import Node, resolve, rule_markers
+from treset.phenotype.tree import Node, resolve, rule_markers, spelling
 from treset.plain import to_plain
 from treset.study.model import Cohort, Population
 
@@ -58,7 +58,7 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     cells, panel = draw_sketch(samples, settings.cohort.sketch_cells, settings.seed)
     neighbors = embed(cells, settings, backend)
-    nodes = resolve(settings.populations, cells.var_names)
+    nodes = resolve(settings.populations, cells.var_names, spelling(settings.modality))
     thresholds, names = phenotype(cells, nodes, neighbors, settings)
     cells.uns["treset"] = _provenance(settings, backend)
     write_tsv(thresholds, folder / "thresholds.tsv")

@@ -17,7 +17,7 @@ from treset.phenotype import gates, signatures
 from treset.phenotype.map import place, smooth
 from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
 from treset.phenotype.represent import Representation
-from treset.phenotype.tree import ROOT, Node, resolve, rule_markers
+from treset.phenotype.tree import ROOT, Node, resolve, rule_markers, spelling
 from treset.study.model import Population, Signature
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     thresholds = pd.read_csv(
         folder / "thresholds.tsv", sep="\t", keep_default_na=False, na_values={"threshold": [""]}, dtype={"batch": str}
     )
-    nodes = resolve(settings.populations, sketch.var_names)
+    nodes = resolve(settings.populations, sketch.var_names, spelling(settings.modality))
     kept = np.flatnonzero(cells.obs["keep"].to_numpy())
     inside = cells[kept, sketch.var_names]
 

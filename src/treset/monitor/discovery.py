@@ -96,11 +96,16 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
     if contrast is not None:
         kinds = (
             _Kind("state", "median", "difference", settings.min_state_effect),
+            _Kind("state", "mean", "difference", settings.min_state_effect),
             _Kind("signature", "signature", "difference", settings.min_state_effect),
             _Kind("abundance", "percent_of_total", "log2_ratio", settings.min_abundance_effect),
         )
         for origin in settings.origins:
             part = cohort.profiles[cohort.profiles["origin"] == origin]
+            if origin == "cluster":
+                # the clusters themselves: populations named after them would be the same tests twice
+                named = set(cohort.profiles.loc[cohort.profiles["origin"] == "gate", "population"])
+                part = part[~part["population"].isin(named)]
             if part.empty:
                 notes.append(f"the profiles have no rows of origin {origin!r}")
             for kind in kinds:
@@ -120,13 +125,25 @@ def _unknown(cohort: Cohort, settings: DiscoveryMonitor) -> str:
     for column in (settings.column, settings.pair):
         if column is not None and column not in columns:
             return f"the sample sheet has no column {column!r}{suggest(column, columns)}"
-    labels = cohort.sheet[settings.column].astype("str")
+    labels = _labels(cohort.sheet[settings.column], settings)
     for role, label in (("reference", settings.reference), ("test", settings.test)):
         if label == "":
             return f"the {role} label of column {settings.column} is not set"
         if label not in set(labels):
             return f"no sample has {settings.column} {label!r} ({role}){suggest(label, labels.unique())}"
     return "" if settings.reference != settings.test else f"reference and test are both {settings.test!r}"
+
+
+def _labels(column: pd.Series, settings: DiscoveryMonitor) -> pd.Series:
+    """The column as labels; numbers take the spelling of the settings (dose 10.0 is the label ``10``)."""
+    labels = column.astype("str")
+    for label in (settings.reference, settings.test):
+        try:
+            same = pd.to_numeric(column, errors="coerce") == float(label)
+        except ValueError:
+            continue
+        labels = labels.mask(same, label)
+    return labels
 
 
 def _no_patients(cohort: Cohort, problem: str) -> pd.DataFrame:
@@ -144,7 +161,7 @@ def _who(cohort: Cohort, patient: str, *rest: object) -> dict[str, object]:
 
 def _contrast(cohort: Cohort, settings: DiscoveryMonitor) -> tuple[_Contrast | None, pd.DataFrame]:
     """Pair the samples, or put them in groups; None when too few or when the pairing is not unique."""
-    labels = cohort.sheet[settings.column].astype("str")
+    labels = _labels(cohort.sheet[settings.column], settings)
     blocks = cohort.sheet[settings.pair or "patient"].astype("str")
     reference, test, ambiguous = [], [], False
     fates: dict[str, tuple[str, str]] = {}

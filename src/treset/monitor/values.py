@@ -12,7 +12,7 @@ from treset.monitor.common import Cohort, join, suggest
 from treset.study.model import Endpoint
 
 #: Measures on a transformed scale that has no zero: ratios of them mean nothing.
-TRANSFORMED = ("median", "signature")
+TRANSFORMED = ("median", "mean", "signature")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 Method = Literal["valley", "tail", "parent", "none"]
 
@@ -45,6 +43,8 @@ class _Density:
 
 def density(values: np.ndarray) -> _Density:
     """Gaussian kernel estimate on 512 bins; the bandwidth is 0.6 of Silverman's, as there may be several modes."""
+    from scipy.ndimage import gaussian_filter1d
+
     low, high = np.quantile(values, [0.001, 0.999])
     margin = max(0.05 * (high - low), 1e-6)
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
@@ -83,6 +83,8 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
     z
         Standard errors by which both modes must rise above the valley (Poisson counts within the kernel).
     """
+    from scipy.signal import find_peaks  # over a second to import, and jobs that only apply thresholds never need it
+
     estimate = density(values)
     counts = estimate.counts
     peaks = find_peaks(np.concatenate([[0.0], counts, [0.0]]))[0] - 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from treset.errors import TresetError
+from treset.io.panel import canonical
 from treset.study.model import Condition, Population
 
 #: The name of the root: all kept cells.
@@ -51,6 +52,8 @@ class Node:
     notes: tuple[str, ...] = field(default=())
     #: No rule of its own, and none of the siblings it leaves out can be measured: nothing tells it from its parent.
     same_as_parent: bool = False
+    #: The markers whose lack makes it not measurable, its own or an ancestor's; "" when measurable.
+    lacking: str = ""
 
     @property
     def measurable(self) -> bool:
@@ -70,7 +73,14 @@ class Node:
         return words + (f"{', ' if words else ''}without {', '.join(self.without)}" if self.without else "")
 
 
-def resolve(populations: Sequence[Population], measured: Collection[str]) -> list[Node]:
+def spelling(modality: str) -> Callable[[str], str]:
+    """How names are compared: markers apart from case, punctuation and synonyms (CD197 is CCR7), genes letter by letter."""
+    return str if modality == "rna" else canonical
+
+
+def resolve(
+    populations: Sequence[Population], measured: Collection[str], spelled: Callable[[str], str] = canonical
+) -> list[Node]:
     """Resolve every population against the measured markers, parents before children.
 
     Parameters
@@ -79,6 +89,8 @@ def resolve(populations: Sequence[Population], measured: Collection[str]) -> lis
         As read from ``populations.yaml``.
     measured
         Marker or gene names of the data.
+    spelled
+        Brings a name to the form in which names are compared (:func:`spelling`).
 
     Returns
     -------
@@ -91,6 +103,8 @@ def resolve(populations: Sequence[Population], measured: Collection[str]) -> lis
         A parent or sibling is not in the tree, or the tree has a cycle.
     """
     by_name = {population.name: population for population in populations}
+    columns = {spelled(name): name for name in sorted(measured, reverse=True)}
+    columns |= {name: name for name in measured}
     nodes: dict[str, Node] = {}
     waiting = list(populations)
     while waiting:
@@ -103,7 +117,7 @@ def resolve(populations: Sequence[Population], measured: Collection[str]) -> lis
                 f"population {stuck.name} {why}: every parent and every 'without' must lead back to the root"
             )
         for population in ready:
-            nodes[population.name] = _resolve_one(population, set(measured), nodes)
+            nodes[population.name] = _resolve_one(population, columns, spelled, nodes)
         waiting = [p for p in waiting if p.name not in nodes]
     # parents first, else in the order of the file
     order = {p.name: i for i, p in enumerate(populations)}
@@ -120,33 +134,39 @@ def resolve(populations: Sequence[Population], measured: Collection[str]) -> lis
     return done
 
 
-def _resolve_one(population: Population, measured: set[str], nodes: dict[str, Node]) -> Node:
+def _resolve_one(
+    population: Population, measured: Mapping[str, str], spelled: Callable[[str], str], nodes: dict[str, Node]
+) -> Node:
     rules: list[Rule] = []
     notes: list[str] = []
-    reason = ""
+    missing: list[str] = []
     parent = population.parent or ROOT
     while parent in nodes and nodes[parent].same_as_parent:
         notes.append(f"{parent} cannot be told from {nodes[parent].parent} here, which takes its place as the parent")
         parent = nodes[parent].parent
-    if parent in nodes and not nodes[parent].measurable:
-        reason = f"its parent {parent} is not measurable: {nodes[parent].reason}"
     for condition in population.conditions:
-        columns = _columns(condition, measured)
-        wanted = " or ".join(condition.markers) if condition.combine == "first" else ", ".join(condition.markers)
+        found = [measured.get(marker) or measured.get(spelled(marker)) for marker in condition.markers]
+        columns = tuple(dict.fromkeys(column for column in found if column is not None))
+        wanted = (" or " if condition.combine == "first" else ", ").join(condition.markers)
         if columns:
-            rules.append(Rule(columns, condition.level))
+            rules.append(Rule(columns[:1] if condition.combine == "first" else columns, condition.level))
         elif condition.optional:
             notes.append(f"{wanted} was not measured and is passed over")
-        elif not reason:
-            reason = f"{wanted} was not measured"
+        else:
+            missing.append(wanted if condition.combine == "first" else f"any of {wanted}")
     without = []
     for sibling in population.without:
         if nodes[sibling].measurable:
             without.append(sibling)
         else:
             notes.append(f"{sibling} cannot be measured here and is not taken out")
-    same = bool(population.without) and not without and not rules and not reason
-    if same:
+    lacking, same = " and ".join(missing), False
+    reason = f"{lacking} {'was' if len(missing) == 1 else 'were'} not measured" if missing else ""
+    if parent in nodes and not nodes[parent].measurable:
+        lacking = nodes[parent].lacking
+        reason = f"its parent {parent} is not measurable: {nodes[parent].reason}"
+    elif population.without and not without and not rules and not reason:
+        same, lacking = True, nodes[population.without[0]].lacking
         reason = f"it is {parent} without {', '.join(population.without)}, which cannot be measured here"
     return Node(
         population.name,
@@ -158,12 +178,8 @@ def _resolve_one(population: Population, measured: set[str], nodes: dict[str, No
         reason,
         tuple(notes),
         same,
+        lacking,
     )
-
-
-def _columns(condition: Condition, measured: set[str]) -> tuple[str, ...]:
-    present = tuple(marker for marker in condition.markers if marker in measured)
-    return present[:1] if condition.combine == "first" else present
 
 
 def ancestors(nodes: Sequence[Node], name: str) -> list[str]:

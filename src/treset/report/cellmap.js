@@ -11,7 +11,7 @@ async function cellMap(root) {
   const fields = data.fields.map(f => ({ ...f, codes: codes(f.offset, f.bytes) }));
   const sample = fields.find(f => f.key === "sample");
   for (const s of sample ? data.sheet : [])
-    fields.push({ key: s.key, label: s.key, names: s.names, codes: Int16Array.from(sample.codes, c => s.of[c]) });
+    fields.push({ key: s.key, label: s.key, names: s.names, rest: -1, codes: Int16Array.from(sample.codes, c => s.of[c]) });
   /* a fixed stride visits every cell in an order that mixes the samples, so that none lies on top */
   const gcd = (a, b) => b ? gcd(b, a % b) : a;
   let stride = Math.floor(n * 0.618) || 1;
@@ -43,7 +43,11 @@ async function cellMap(root) {
   let view = { x: 0, y: 0, zoom: 1 }, hidden = new Set(), only = null;
   const rgb = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
   const pixel = hex => { const [r, g, b] = rgb(hex); return (255 << 24 | b << 16 | g << 8 | r) >>> 0; };
-  const shade = c => c >= 0 && c < palette.length ? palette[c] : grey;
+  /* the rest (cells in no population) is grey; all others take the colours in order of size */
+  const shade = (f, c) => {
+    const place = f.rest >= 0 && c > f.rest ? c - 1 : c;
+    return c >= 0 && c !== f.rest && place < palette.length ? palette[place] : grey;
+  };
 
   function draw() {
     const ratio = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
@@ -55,10 +59,9 @@ async function cellMap(root) {
     const isMarker = colour.value[0] === "m", index = Number(colour.value.slice(1));
     const field = isMarker ? null : fields[index];
     const values = isMarker ? bytes.subarray(data.markers[index].offset, data.markers[index].offset + n) : field.codes;
-    const table = isMarker ? ramp.map(pixel) : field.names.map((_, c) => pixel(only === null ? shade(c) : c === only ? "#c2410c" : "#dde2e7"));
+    const table = isMarker ? ramp.map(pixel) : field.names.map((_, c) => pixel(only === null ? shade(field, c) : c === only ? "#c2410c" : "#dde2e7"));
     const [fi, fc] = show.value ? show.value.split(":").map(Number) : [-1, -1];
     const dot = Math.max(1, Math.round((n > 150000 ? 1 : n > 20000 ? 1.6 : 2.6) * ratio * Math.min(3, Math.sqrt(view.zoom))));
-    const sums = field ? field.names.map(() => [0, 0, 0]) : [];
     let shown = 0;
     for (let pass = only === null ? 1 : 0; pass < 2; pass++) {
       for (let k = 0; k < n; k++) {
@@ -68,7 +71,6 @@ async function cellMap(root) {
         if (only !== null && (v === only) !== (pass === 1)) continue;
         shown++;
         const px = ox + xs[i] * kx | 0, py = oy - ys[i] * kx | 0;
-        if (field) { const s = sums[v]; s[0] += xs[i]; s[1] += ys[i]; s[2]++; }
         if (px < 0 || py < 0 || px + dot >= w || py + dot >= h) continue;
         const c = table[v];
         for (let a = 0; a < dot; a++) for (let b = 0; b < dot; b++) out[(py + a) * w + px + b] = c;
@@ -78,7 +80,7 @@ async function cellMap(root) {
     if (field && field.names.length <= 60 && ["population", "cluster", "cluster_population"].includes(field.key)) {
       pen.font = `600 ${12 * ratio}px system-ui, sans-serif`;
       pen.textAlign = "center"; pen.textBaseline = "middle"; pen.lineJoin = "round";
-      const centres = medians(field, fi, fc), taken = [];
+      const centres = densest(field, fi, fc), taken = [];
       for (const { c, x, y } of centres) {
         const px = ox + x * kx, py = oy - y * kx, name = field.names[c].slice(0, 28), half = pen.measureText(name).width / 2;
         if (taken.some(t => Math.abs(t.py - py) < 14 * ratio && Math.abs(t.px - px) < half + t.half)) continue;
@@ -91,16 +93,26 @@ async function cellMap(root) {
     canvas.setAttribute("aria-label", "Cell map coloured by " + colour.selectedOptions[0].textContent + ", " + state.textContent);
   }
 
-  function medians(field, fi, fc) {
-    const held = field.names.map(() => [[], []]);
-    const step = Math.max(1, Math.floor(n / 60000));
-    for (let i = 0; i < n; i += step) {
+  /* a name stands where its cells are densest: the middle of two islands may hold none of them */
+  function densest(field, fi, fc) {
+    const side = 20, grid = field.names.map(() => new Uint32Array(side * side)), count = new Uint32Array(field.names.length);
+    const bin = i => Math.min(side - 1, xs[i] * side >> 16) * side + Math.min(side - 1, ys[i] * side >> 16);
+    const use = i => {
       const c = field.codes[i];
-      if (c < 0 || hidden.has(c) || (fi >= 0 && fields[fi].codes[i] !== fc)) continue;
-      held[c][0].push(xs[i]); held[c][1].push(ys[i]);
+      return c >= 0 && c !== field.rest && !hidden.has(c) && (fi < 0 || fields[fi].codes[i] === fc) ? c : -1;
+    };
+    for (let i = 0; i < n; i++) {
+      const c = use(i);
+      if (c >= 0) { grid[c][bin(i)]++; count[c]++; }
     }
-    const middle = a => a.sort((p, q) => p - q)[a.length >> 1];
-    return held.map(([x, y], c) => ({ c, count: x.length, x: middle(x), y: middle(y) }))
+    const best = grid.map(g => g.reduce((top, v, b) => v > g[top] ? b : top, 0));
+    const sum = field.names.map(() => [0, 0, 0]);
+    for (let i = 0; i < n; i++) {
+      const c = use(i);
+      if (c < 0 || bin(i) !== best[c]) continue;
+      sum[c][0] += xs[i]; sum[c][1] += ys[i]; sum[c][2]++;
+    }
+    return sum.map(([x, y, m], c) => ({ c, count: count[c], x: x / m, y: y / m }))
       .filter(e => e.count > 3).sort((p, q) => q.count - p.count);
   }
 
@@ -125,8 +137,8 @@ async function cellMap(root) {
       const row = document.createElement("label"), tick = document.createElement("input");
       const spot = document.createElement("i"), word = document.createElement("span"), share = document.createElement("b");
       tick.type = "checkbox"; tick.checked = true;
-      spot.style.background = shade(c);
-      word.textContent = name; word.title = name;
+      spot.style.background = shade(field, c);
+      word.textContent = word.title = c === field.rest ? "in no population" : name;
       share.textContent = (100 * count[c] / total).toFixed(1) + " %";
       tick.addEventListener("change", () => { tick.checked ? hidden.delete(c) : hidden.add(c); draw(); });
       row.addEventListener("mouseenter", () => { only = c; draw(); });
@@ -134,7 +146,7 @@ async function cellMap(root) {
       row.append(tick, spot, word, share);
       legend.append(row);
     });
-    if (field.names.length > palette.length) {
+    if (field.names.length - (field.rest >= 0) > palette.length) {
       const note = document.createElement("p");
       note.textContent = `The ${palette.length} largest have a colour; point at any other name to light it up.`;
       legend.append(note);

@@ -52,7 +52,10 @@ def pack(context: Context, sketch: Sketch) -> tuple[Markup, str]:
         names, codes = categories(obs[key])
         sample_names = names if key == "sample" else sample_names
         parts.append(codes.tobytes())
-        fields.append({"key": key, "label": label, "names": names, "offset": offset, "bytes": codes.itemsize})
+        rest = names.index("cells") if "cells" in names and "population" in key else -1
+        fields.append(
+            {"key": key, "label": label, "names": names, "offset": offset, "bytes": codes.itemsize, "rest": rest}
+        )
         offset += codes.nbytes
     room = max(0, MAX_MARKER_BYTES // max(1, len(shown)))
     markers = []

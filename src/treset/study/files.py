@@ -245,4 +245,6 @@ def _check_genes(study: Study, peeks: Mapping[str, Peek], faults: Collector) -> 
         )
         return
     document = read_document(study.config_file, Collector())
-    check_measured(document, study.monitors, study.populations, common, "the genes that all samples have", faults)
+    check_measured(
+        document, study.monitors, study.populations, common, "the genes that all samples have", faults, "rna"
+    )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from treset.io.panel import canonical
+from treset.phenotype.tree import resolve, spelling
 from treset.study.document import Document, Route
 from treset.study.faults import Collector, hint, listed
 from treset.study.model import Monitors, Population
 
 
-def not_measurable(populations: Sequence[Population], measured: Collection[str]) -> dict[str, str]:
+def not_measurable(
+    populations: Sequence[Population], measured: Collection[str], modality: str = "mass_cytometry"
+) -> dict[str, str]:
     """Give the reason of every population that cannot be measured.
-
-    Names are compared letter by letter, as the gates do.
 
     Parameters
     ----------
@@ -21,55 +21,30 @@ def not_measurable(populations: Sequence[Population], measured: Collection[str])
         A tree, parents before children.
     measured
         Markers (cytometry) or genes (RNA) that were measured.
+    modality
+        Decides how names are compared, as the gates do.
 
     Returns
     -------
     Population -> what was not measured; a population that can be measured is absent.
     """
-    reasons: dict[str, str] = {}
-    for population in populations:
-        if population.parent in reasons:
-            reasons[population.name] = reasons[population.parent]
-            continue
-        lacking = [
-            " or ".join(condition.markers) if condition.combine == "first" else f"any of {', '.join(condition.markers)}"
-            for condition in population.conditions
-            if not condition.optional and not any(marker in measured for marker in condition.markers)
-        ]
-        if lacking:
-            reasons[population.name] = f"without {' and '.join(lacking)}"
-    return reasons
+    nodes = resolve(populations, measured, spelling(modality))
+    return {node.name: f"without {node.lacking}" for node in nodes if not node.measurable}
 
 
-def sentence(populations: Sequence[Population], measured: Collection[str]) -> str | None:
+def sentence(reasons: Mapping[str, str]) -> str | None:
     """Say which populations cannot be measured and for lack of which marker; None when all can.
 
     Parameters
     ----------
-    populations
-        A tree, parents before children.
-    measured
-        Marker or gene names.
+    reasons
+        Of :func:`not_measurable`.
     """
     lacking: dict[str, list[str]] = {}
-    for name, reason in not_measurable(populations, measured).items():
+    for name, reason in reasons.items():
         lacking.setdefault(reason, []).append(name)
-    if not lacking:
-        return None
     parts = [f"{reason}: {listed(names, 60)}" for reason, names in lacking.items()]
-    wanted = {
-        marker
-        for population in populations
-        for condition in population.conditions
-        if not any(marker in measured for marker in condition.markers)
-        for marker in condition.markers
-    }
-    own = {canonical(name): name for name in measured} if wanted else {}
-    alike = [f"{own[canonical(marker)]} is {marker}" for marker in sorted(wanted) if canonical(marker) in own]
-    spelling = (
-        f"; named otherwise in the tree, rename in the panel where both are the same: {listed(alike)}" if alike else ""
-    )
-    return f"populations that cannot be measured ({'; '.join(parts)}){spelling}"
+    return f"populations that cannot be measured ({'; '.join(parts)})" if parts else None
 
 
 def check_measured(
@@ -79,6 +54,7 @@ def check_measured(
     measured: Collection[str],
     source: str,
     faults: Collector,
+    modality: str = "mass_cytometry",
 ) -> None:
     """Report endpoints whose population or marker was not measured, and warn of populations that cannot be measured.
 
@@ -96,15 +72,17 @@ def check_measured(
         Where the names come from, such as the panel's path.
     faults
         Receives the faults (endpoint's marker, the primary endpoint's population, the B cells) and warnings.
+    modality
+        Of the study.
     """
-    if (text := sentence(populations, measured)) is not None:
+    reasons = not_measurable(populations, measured, modality)
+    if (text := sentence(reasons)) is not None:
         faults.warn(source, text)
-    reasons = not_measurable(populations, measured)
     check = _Check(document, measured, reasons, source, faults)
     if monitors.treg is not None and monitors.treg.origin != "external":
         for position, endpoint in enumerate(monitors.treg.endpoints):
             route: Route = ("monitors", "treg", "endpoints", position)
-            if endpoint.measure in ("median", "percent_positive") and endpoint.marker is not None:
+            if endpoint.measure in ("median", "mean", "percent_positive") and endpoint.marker is not None:
                 check.marker((*route, "marker"), endpoint.name, endpoint.marker)
             named = [
                 endpoint.population,

@@ -16,6 +16,7 @@ from treset.study.table import number
 
 _WITH_MARKER = {
     "median": "the marker",
+    "mean": "the gene",
     "percent_positive": "the marker",
     "signature": "the signature",
     "ratio": "the population in the denominator",

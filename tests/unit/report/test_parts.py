@@ -26,6 +26,7 @@ from treset.report.figures.timeline import limits
 from treset.report.read import read_results
 from treset.report.sections.bcell import shares
 from treset.report.sections.clusters import concordance, scale
+from treset.report.sections.populations import cuts
 from treset.report.sections.quality import by_sample
 
 
@@ -270,3 +271,14 @@ def test_share_of_an_ancestor_is_the_ratio_of_counts(tmp_path: Path) -> None:
     assert rows.loc["P01_D8", "value"] == pytest.approx(100 * counts["Treg"] / counts["T"])
     assert context.values("Treg", "percent_of_parent", "gate", "B").empty
     assert context.values("Treg", "percent_of_parent", "gate", "cells")["parent"].eq("CD4 T").all()
+
+
+def test_cuts_hold_the_parents_cells_and_each_batchs_threshold(tmp_path: Path) -> None:
+    study = fake_results.il2(tmp_path, cells=400)
+    context = Context(study, read_results(study, tmp_path))
+    found = {(c.parent, c.marker): c for c in cuts(context)}
+    assert found["cells", "CD3"].thresholds == [("B1", 2.31), ("B2", 2.52)]
+    assert len(found["cells", "CD3"].values) == 400
+    # CD4 T and what lies below it in the tree: Treg
+    inside = context.results.sketch.obs["population"].isin(["CD4 T", "Treg"])
+    assert len(found["CD4 T", "CD25"].values) == int(inside.sum())

@@ -87,7 +87,13 @@ def _heatmap(context: Context) -> Block:
     caption = (
         f"Colour: {unit}, scaled by marker over the clusters. Beside each name: confidence and cells in the sketch."
     )
-    return Figure("What the clusters express", svg, caption, download("cluster_values", values.rename_axis("cluster").reset_index()), True)
+    return Figure(
+        "What the clusters express",
+        svg,
+        caption,
+        download("cluster_values", values.rename_axis("cluster").reset_index()),
+        True,
+    )
 
 
 def concordance(context: Context) -> pd.DataFrame:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from treset.report import text
-from treset.report.blocks import Block, Cell, Column, Note, Section, Table, download, table
+from treset.report.blocks import Block, Cell, Column, Figure, Note, Section, Table, download, table
 from treset.report.context import Context
+from treset.report.figures.histograms import Cut, histograms
 from treset.report.sections.clusters import _tree
 
 
@@ -59,6 +61,40 @@ def tree_table(context: Context) -> Table:
     return Table("Populations", columns, cells, caption, download("populations", full))
 
 
+#: Histograms drawn at most; the table has every threshold.
+DRAWN = 60
+
+
+def cuts(context: Context) -> list[Cut]:
+    """Give each cut marker with the sketch's cells of its parent (by the gates) and its thresholds."""
+    sketch, table = context.results.sketch, context.results.thresholds
+    if sketch is None or "population" not in sketch.obs:
+        return []
+    gated = sketch.obs["population"].to_numpy()
+    found = []
+    for (parent, marker), rows in table.groupby(["population_parent", "marker"], sort=False):
+        if marker not in sketch.markers:
+            continue
+        within = [p for p in set(gated) if parent in ("cells", p) or parent in context.ancestors(p)]
+        values = sketch.X[np.isin(gated, within), sketch.markers.index(marker)]
+        marks = pd.to_numeric(rows["threshold"], errors="coerce")
+        found.append(Cut(str(parent), str(marker), values, list(zip(rows["batch"], marks, strict=True))))
+    return found
+
+
+def _histograms(context: Context) -> list[Block]:
+    drawn = cuts(context)
+    if not drawn:
+        return []
+    caption = "Cells of the sketch that the gates put in the parent; height: square root of the count; a line a batch."
+    if len(drawn) > DRAWN:
+        caption += f" {DRAWN} of {len(drawn)} are drawn; the table has all."
+    svg = histograms(drawn[:DRAWN])
+    return [
+        Figure("Where the markers were cut", svg, caption, download("thresholds", context.results.thresholds), True)
+    ]
+
+
 def populations_section(context: Context) -> Section:
     """Make the tree and the thresholds."""
     blocks: list[Block] = []
@@ -75,6 +111,7 @@ def populations_section(context: Context) -> Section:
             "Where each marker was cut, on its transformed scale. Separation: how well the two sides come apart "
             "(as the method reports it); a low one is a gate to look at."
         )
+        blocks += _histograms(context)
         shown = thresholds.assign(threshold=pd.to_numeric(thresholds["threshold"], errors="coerce"))
         blocks.append(table("Thresholds", shown, "thresholds", {}, labels, caption, thresholds, folded=len(shown) > 24))
     return Section("populations", "Populations", blocks)

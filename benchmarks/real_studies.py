@@ -84,7 +84,6 @@ monitors:
     return pd.DataFrame(rows, columns=["sample", "file", "patient", "stimulus"]), config
 
 
-
 STUDIES: dict[str, Callable[[Path, Path], tuple[pd.DataFrame, str]]] = {
     "bcrxl": bcrxl,
     "himc": himc,

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-import treset.fingerprint as fingerprint
+from treset import fingerprint
 
 
 @pytest.fixture

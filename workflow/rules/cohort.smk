@@ -8,6 +8,13 @@ rule cohort:
         populations=results("cohort", "populations.tsv"),
         thresholds=results("cohort", "thresholds.tsv"),
         panel=results("cohort", "panel.tsv"),
+    log:
+        results("logs", "cohort.log"),
+    benchmark:
+        results("benchmarks", "cohort.tsv")
+    threads: 8
+    resources:
+        mem_mb=lambda wildcards, attempt: int((2000 + 0.05 * STUDY.cohort.sketch_cells) * attempt),
     params:
         samples=SAMPLES,
         settings={
@@ -19,12 +26,5 @@ rule cohort:
             "seed": STUDY.seed,
         },
         code=code_hash("treset.jobs.cohort"),
-    log:
-        results("logs", "cohort.log"),
-    benchmark:
-        results("benchmarks", "cohort.tsv")
-    threads: 8
-    resources:
-        mem_mb=lambda wildcards, attempt: int((2000 + 0.05 * STUDY.cohort.sketch_cells) * attempt),
     script:
         "../scripts/cohort.py"

@@ -20,7 +20,8 @@ except TresetError as error:
 SHEET = STUDY.included.set_index("sample", drop=False)
 # relative to the study's folder where that is possible, so that a moved study stays done
 SHEET["file"] = [
-    str(path.relative_to(STUDY.root)) if path.is_relative_to(STUDY.root) else str(path) for path in map(Path, SHEET["file"])
+    str(path.relative_to(STUDY.root)) if path.is_relative_to(STUDY.root) else str(path)
+    for path in map(Path, SHEET["file"])
 ]
 SAMPLES = list(SHEET.index)
 MONITORS = [name for name in ("treg", "bcell", "discovery") if getattr(STUDY.monitors, name) is not None]

@@ -8,6 +8,13 @@ rule map:
     output:
         cells=results("samples", "{sample}", "cells.h5ad"),
         profile=results("samples", "{sample}", "profile.parquet"),
+    log:
+        results("logs", "map", "{sample}.log"),
+    benchmark:
+        results("benchmarks", "map", "{sample}.tsv")
+    threads: 1
+    resources:
+        mem_mb=megabytes(1000, 8),
     params:
         settings={
             "modality": STUDY.modality,
@@ -19,12 +26,5 @@ rule map:
             "seed": STUDY.seed,
         },
         code=code_hash("treset.jobs.map"),
-    log:
-        results("logs", "map", "{sample}.log"),
-    benchmark:
-        results("benchmarks", "map", "{sample}.tsv")
-    threads: 1
-    resources:
-        mem_mb=megabytes(1000, 8),
     script:
         "../scripts/map.py"

@@ -7,13 +7,6 @@ rule profiles:
         profiles=results("profiles.parquet"),
         tsv=results("profiles.tsv"),
         quality=results("quality.tsv"),
-    params:
-        samples=SAMPLES,
-        sheet=sheet_rows(
-            ["sample", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"]
-            + ["cells_per_ul", "counted_population"]
-        ),
-        code=code_hash("treset.jobs.profiles"),
     log:
         results("logs", "profiles.log"),
     benchmark:
@@ -21,6 +14,13 @@ rule profiles:
     threads: 1
     resources:
         mem_mb=megabytes(800, 30),
+    params:
+        samples=SAMPLES,
+        sheet=sheet_rows(
+            ["sample", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"]
+            + ["cells_per_ul", "counted_population"]
+        ),
+        code=code_hash("treset.jobs.profiles"),
     script:
         "../scripts/profiles.py"
 
@@ -33,11 +33,6 @@ rule monitor:
         effects=results("monitors", "{monitor}", "effects.tsv"),
         patients=results("monitors", "{monitor}", "patients.tsv"),
         summary=results("monitors", "{monitor}", "summary.json"),
-    params:
-        config_file=str(CONFIG_FILE),
-        config=config,
-        monitors=lambda wildcards: to_plain(getattr(STUDY.monitors, wildcards.monitor)),
-        code=code_hash("treset.jobs.monitor"),
     log:
         results("logs", "monitor", "{monitor}.log"),
     benchmark:
@@ -45,5 +40,11 @@ rule monitor:
     threads: 1
     resources:
         mem_mb=megabytes(800, 30),
+    params:
+        config_file=str(CONFIG_FILE),
+        config=config,
+        monitors=lambda wildcards: to_plain(getattr(STUDY.monitors, wildcards.monitor)),
+        markers=[row["marker"] for row in PANEL if row["role"] == "state"],
+        code=code_hash("treset.jobs.monitor"),
     script:
         "../scripts/monitor.py"

@@ -5,9 +5,6 @@ if STUDY.simulate is not None:
     rule simulate:
         output:
             files=[path for path in SHEET["file"]],
-        params:
-            simulate=STUDY.simulate,
-            code=code_hash("treset.jobs.simulate"),
         log:
             results("logs", "simulate.log"),
         benchmark:
@@ -15,6 +12,9 @@ if STUDY.simulate is not None:
         threads: 1
         resources:
             mem_mb=1000,
+        params:
+            simulate=STUDY.simulate,
+            code=code_hash("treset.jobs.simulate"),
         script:
             "../scripts/simulate.py"
 
@@ -25,6 +25,13 @@ rule prepare:
     output:
         cells=results("samples", "{sample}", "prepared.h5ad"),
         quality=results("samples", "{sample}", "quality.tsv"),
+    log:
+        results("logs", "prepare", "{sample}.log"),
+    benchmark:
+        results("benchmarks", "prepare", "{sample}.tsv")
+    threads: 1
+    resources:
+        mem_mb=megabytes(800, 12),
     params:
         batch=lambda wildcards: SHEET.loc[wildcards.sample, "batch"],
         settings={
@@ -36,12 +43,5 @@ rule prepare:
             "seed": STUDY.seed,
         },
         code=code_hash("treset.jobs.prepare"),
-    log:
-        results("logs", "prepare", "{sample}.log"),
-    benchmark:
-        results("benchmarks", "prepare", "{sample}.tsv")
-    threads: 1
-    resources:
-        mem_mb=megabytes(800, 12),
     script:
         "../scripts/prepare.py"

@@ -9,10 +9,6 @@ rule report:
     output:
         report=results("report.html"),
         run=results("provenance", "run.json"),
-    params:
-        config_file=str(CONFIG_FILE),
-        config=config,
-        code=code_hash("treset.jobs.report"),
     log:
         results("logs", "report.log"),
     benchmark:
@@ -20,5 +16,9 @@ rule report:
     threads: 1
     resources:
         mem_mb=megabytes(1000, 20),
+    params:
+        config_file=str(CONFIG_FILE),
+        config=config,
+        code=code_hash("treset.jobs.report"),
     script:
         "../scripts/report.py"

@@ -7,4 +7,5 @@ with logged(snakemake.log[0]):
     from treset.study import read_study
 
     study = read_study(Path(snakemake.params.config_file), snakemake.params.config, files=False)
-    monitor(snakemake.wildcards.monitor, Path(snakemake.input.profiles), study, Path(snakemake.output.effects).parent)
+    profiles, folder = Path(snakemake.input.profiles), Path(snakemake.output.effects).parent
+    monitor(snakemake.wildcards.monitor, profiles, study, folder, snakemake.params.markers)

@@ -61,7 +61,5 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     if code == 0 and out.exists():
         console.print(f"report: {out}")
     elif code:
-        console.print(
-            f"not finished: the faults are above, logs in {study.results / 'logs'}; 'treset run' resumes where it stopped"
-        )
+        console.print(f"not finished: the faults are above, logs in {study.results / 'logs'}; 'treset run' resumes")
     return code

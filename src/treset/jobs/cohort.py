@@ -73,7 +73,7 @@ def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> tuple[An
 
     Returns
     -------
-    The sketch, and ``panel.tsv``: which channel of each file is which marker (cytometry), or how many genes it has (RNA).
+    The sketch, and ``panel.tsv``: which channel of each file is which marker, or how many genes it has.
     """
     import anndata
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from treset.io.table import read_profiles
@@ -10,7 +12,7 @@ from treset.monitor.common import write
 from treset.study.model import Study
 
 
-def monitor(name: str, profiles: Path, study: Study, folder: Path) -> None:
+def monitor(name: str, profiles: Path, study: Study, folder: Path, markers: Sequence[str] = ()) -> None:
     """Run one monitor and write ``effects.tsv``, ``patients.tsv`` and ``summary.json``.
 
     Parameters
@@ -23,7 +25,12 @@ def monitor(name: str, profiles: Path, study: Study, folder: Path) -> None:
         Gives the sheet, the settings and the baseline.
     folder
         Written.
+    markers
+        Those of role state in the panel: discovery tests them unless its settings name others.
     """
-    result = run_monitor(name, read_profiles(profiles), study.samples, study.monitors, study.baseline)
+    monitors = study.monitors
+    if name == "discovery" and monitors.discovery is not None and not monitors.discovery.markers and markers:
+        monitors = replace(monitors, discovery=replace(monitors.discovery, markers=tuple(markers)))
+    result = run_monitor(name, read_profiles(profiles), study.samples, monitors, study.baseline)
     print(f"{name}: {result.summary['verdict']}: {result.summary['reason']}")
     write(result, folder)

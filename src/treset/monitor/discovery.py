@@ -109,7 +109,7 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
             if part.empty:
                 notes.append(f"the profiles have no rows of origin {origin!r}")
             for kind in kinds:
-                rows += _family(part, kind, origin, contrast, settings, notes)
+                rows += _family(_asked(part, kind, settings), kind, origin, contrast, settings, notes)
     table = effects_table(sorted(rows, key=_rank))
     return MonitorResult("discovery", table, patients, _summary(table, patients, problem, settings, notes))
 
@@ -208,6 +208,13 @@ def _too_few(patients: pd.DataFrame, settings: DiscoveryMonitor) -> str:
     used = int((patients["call"] == "used").sum())
     hint = f"; only {used} of {len(patients)} patients have both" if settings.pair else ""
     return f"fewer than {MIN_REPLICATES} {unit} of {settings.reference} and {settings.test}{hint}"
+
+
+def _asked(part: pd.DataFrame, kind: _Kind, settings: DiscoveryMonitor) -> pd.DataFrame:
+    """The rows without the markers that are not asked for."""
+    if kind.name != "state" or not settings.markers:
+        return part
+    return part[(part["measure"] != kind.measure) | part["marker"].isin(settings.markers)]
 
 
 def _family(

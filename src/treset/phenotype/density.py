@@ -37,12 +37,19 @@ class Cut:
 class _Density:
     grid: np.ndarray
     counts: np.ndarray  # expected cells per bin
-    width: float
     smoothing: float  # standard deviation of the kernel, in bins
 
 
-def density(values: np.ndarray) -> _Density:
-    """Gaussian kernel estimate on 512 bins; the bandwidth is 0.6 of Silverman's, as there may be several modes."""
+def density(values: np.ndarray, widening: float = 1.0) -> _Density:
+    """Gaussian kernel estimate on 512 bins.
+
+    Parameters
+    ----------
+    values
+        (n,) finite, with some spread.
+    widening
+        Factor on the bandwidth, which is 0.6 of Silverman's (1986, eq. 3.31), as there may be several modes.
+    """
     from scipy.ndimage import gaussian_filter1d
 
     low, high = np.quantile(values, [0.001, 0.999])
@@ -50,12 +57,11 @@ def density(values: np.ndarray) -> _Density:
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
     counts = np.histogram(values, edges)[0].astype(float)
     q1, q3 = np.quantile(values, [0.25, 0.75])
-    spread = min(x for x in (values.std(), (q3 - q1) / 1.349, np.inf) if x > 0) if values.std() > 0 else 0.0
-    bandwidth = max(0.6 * 0.9 * spread * len(values) ** -0.2, 0.05 * values.std(), 1e-9)
+    spread = min(x for x in (values.std(), (q3 - q1) / 1.349) if x > 0)
+    bandwidth = widening * max(0.6 * 0.9 * spread * len(values) ** -0.2, 0.05 * values.std())
     width = edges[1] - edges[0]
     smoothing = bandwidth / width
-    smooth = gaussian_filter1d(counts, smoothing, mode="constant")
-    return _Density((edges[:-1] + edges[1:]) / 2, smooth, width, smoothing)
+    return _Density((edges[:-1] + edges[1:]) / 2, gaussian_filter1d(counts, smoothing, mode="constant"), smoothing)
 
 
 @dataclass(frozen=True)
@@ -72,44 +78,58 @@ class Valley:
 def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.0) -> list[Valley]:
     """Valleys that noise does not explain, from left to right.
 
+    Sought with three bandwidths, the narrowest first: a spike of zeros makes the bandwidth too narrow for the broad
+    valleys of dim markers.
+
     Parameters
     ----------
     values
         (n,) transformed values.
     floor
-        Valleys below this are within the noise of zero and not taken.
+        Valleys are sought above this: below it lies the noise of zero.
     min_distance
         Smallest distance between two modes.
     z
         Standard errors by which both modes must rise above the valley (Poisson counts within the kernel).
     """
+    for widening in (1.0, 2.0, 4.0):
+        found = _valleys(density(values, widening), values, floor, min_distance, z)
+        if found:
+            return found
+    return []
+
+
+def _valleys(estimate: _Density, values: np.ndarray, floor: float, min_distance: float, z: float) -> list[Valley]:
     from scipy.signal import find_peaks  # over a second to import, and jobs that only apply thresholds never need it
 
-    estimate = density(values)
     counts = estimate.counts
-    peaks = find_peaks(np.concatenate([[0.0], counts, [0.0]]))[0] - 1
+    first = int(np.searchsorted(estimate.grid, floor))
     # cells that a kernel's width gathers: the unit in which counting noise is Poisson
     window = max(2.0 * np.sqrt(np.pi) * estimate.smoothing, 1.0)
-    found: list[Valley] = []
-    kept = list(peaks)
-    # merge from the shallowest valley up until every remaining one is significant
+    kept = list(find_peaks(np.concatenate([[0.0], counts, [0.0]]))[0] - 1)
+
+    def lowest(a: int, b: int) -> int:
+        start = min(max(a, first), b)
+        return start + int(np.argmin(counts[start : b + 1]))
+
+    def score(a: int, b: int) -> float:
+        if estimate.grid[b] - estimate.grid[a] < min_distance:
+            return -1.0
+        top, bottom = min(counts[a], counts[b]) * window, counts[lowest(a, b)] * window
+        return (top - bottom) / np.sqrt(top + bottom + 1.0)
+
+    # merge at the least significant valley until every remaining one is significant
     while len(kept) > 1:
-        lows = [a + int(np.argmin(counts[a : b + 1])) for a, b in pairwise(kept)]
-        scores = []
-        for (a, b), low in zip(pairwise(kept), lows, strict=True):
-            top, bottom = min(counts[a], counts[b]) * window, counts[low] * window
-            far = estimate.grid[b] - estimate.grid[a] >= min_distance
-            scores.append((top - bottom) / np.sqrt(top + bottom + 1.0) if far else -1.0)
+        scores = [score(a, b) for a, b in pairwise(kept)]
         worst = int(np.argmin(scores))
         if scores[worst] >= z:
             break
         a, b = kept[worst], kept[worst + 1]
         kept.remove(a if counts[a] < counts[b] else b)
+    found = []
     for a, b in pairwise(kept):
-        low = a + int(np.argmin(counts[a : b + 1]))
+        low = lowest(a, b)
         at = float(estimate.grid[low])
-        if at < floor:
-            continue
         share = float(np.mean(values > at))
         depth = min(counts[a], counts[b]) / max(counts[low], 0.5 / window)
         found.append(Valley(at, depth, min(share, 1 - share), float(estimate.grid[a]), float(estimate.grid[b])))
@@ -175,8 +195,10 @@ def cut(
             wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells
         )
     mode, left, right = main_mode(values)
-    if side == "lo":
+    # the noise of zero reaches this far; what has its mode below is negative
+    noise = 2.0 * floor
+    if side == "lo" and mode >= noise:
         return Cut(mode - 0.6 * tail * max(right, left), "tail", 1.0)
     if side == "split" and fallback is not None and np.isfinite(fallback):
         return Cut(fallback, "parent", 1.0)
-    return Cut(max(mode + tail * (left if left > 0 else right), floor), "tail", 1.0)
+    return Cut(max(mode + tail * (left if left > 0 else right), noise), "tail", 1.0)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from treset.errors import TresetError
 from treset.io.panel import canonical
-from treset.study.model import Condition, Population
+from treset.study.model import Population
 
 #: The name of the root: all kept cells.
 ROOT = "cells"
@@ -74,7 +74,7 @@ class Node:
 
 
 def spelling(modality: str) -> Callable[[str], str]:
-    """How names are compared: markers apart from case, punctuation and synonyms (CD197 is CCR7), genes letter by letter."""
+    """How names are compared: markers apart from case and synonyms (CD197 is CCR7), genes letter by letter."""
     return str if modality == "rna" else canonical
 
 

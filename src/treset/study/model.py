@@ -84,6 +84,8 @@ class RnaQuality:
 
 @dataclass(frozen=True)
 class Quality:
+    """Filters of both modalities."""
+
     cytometry: CytometryQuality = field(default_factory=CytometryQuality)
     rna: RnaQuality = field(default_factory=RnaQuality)
     #: A sample with fewer kept cells than this is flagged in the report.
@@ -92,6 +94,8 @@ class Quality:
 
 @dataclass(frozen=True)
 class Normalise:
+    """How raw values become comparable."""
+
     #: arcsinh cofactor for channels without their own in panel.tsv; None: 5 for mass, 150 for flow cytometry.
     cofactor: float | None = None
     #: RNA: counts per cell after scaling.
@@ -141,6 +145,8 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class TregMonitor:
+    """Settings of the monitor treg."""
+
     endpoints: tuple[Endpoint, ...]
     origin: str = "gate"
     alpha: float = 0.05
@@ -152,6 +158,8 @@ class TregMonitor:
 
 @dataclass(frozen=True)
 class BcellMonitor:
+    """Settings of the monitor bcell."""
+
     origin: str = "gate"
     b: str = "B"
     #: Denominator of the B-cell share: a population, or "cells" for all kept cells.
@@ -170,6 +178,8 @@ class BcellMonitor:
 
 @dataclass(frozen=True)
 class DiscoveryMonitor:
+    """Settings of the monitor discovery."""
+
     #: Column of the sample sheet that is contrasted (visit, stimulus, arm ...).
     column: str = "visit"
     reference: str = ""
@@ -177,6 +187,8 @@ class DiscoveryMonitor:
     #: Column that pairs samples; None: unpaired.
     pair: str | None = "patient"
     origins: tuple[str, ...] = ("cluster", "gate")
+    #: Markers tested for a change of state; empty: in a run those of role state, on a table from elsewhere all.
+    markers: tuple[str, ...] = ()
     fdr: float = 0.05
     #: Smallest |change| called: state in transformed units, abundance in log2 of the share.
     min_state_effect: float = 0.1
@@ -186,6 +198,8 @@ class DiscoveryMonitor:
 
 @dataclass(frozen=True)
 class Monitors:
+    """The monitors that run; None: not asked for."""
+
     treg: TregMonitor | None = None
     bcell: BcellMonitor | None = None
     discovery: DiscoveryMonitor | None = None

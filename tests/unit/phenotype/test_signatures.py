@@ -37,6 +37,12 @@ def test_genes_that_should_be_low_count_negatively():
     assert both[1] == pytest.approx(up[1], abs=0.05) and both[2] == pytest.approx(-1.0, abs=0.1)
 
 
+def test_a_set_of_which_little_was_measured_is_not_scored_under_its_name():
+    markers = {"HLA-DR": np.ones(3)}
+    assert score_markers(Signature("s", markers=("CD25", "FOXP3", "HLA-DR")), markers) is None
+    assert gene_weights(Signature("s", genes=("a", "X", "Y")), ["a", "b"], np.ones(2), 0) is None
+
+
 def test_no_measured_gene_or_marker_is_no_score():
     assert gene_weights(Signature("s", genes=("X",)), ["a", "b"], np.ones(2), 0) is None
     assert score_markers(Signature("s", markers=("CD99",)), {"CD3": np.ones(3)}) is None

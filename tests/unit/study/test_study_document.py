@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from treset.errors import Faults
@@ -63,6 +63,8 @@ def test_a_number_that_yaml_writes_is_read_as_that_number(value: float) -> None:
 @settings(deadline=None)
 @given(st.text(min_size=1, max_size=20))
 def test_text_that_yaml_writes_is_read_as_that_text(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
+    # to YAML 1.1 `0E0` is text, to everybody else a number, and so it is here
+    assume(not isinstance(plain(value)[0], (int, float)))
     file = tmp_path_factory.mktemp("yaml") / "x.yaml"
     file.write_text(yaml.safe_dump({"key": value}), encoding="utf-8", newline="")
     assert load_yaml(file) == {"key": value}

@@ -17,21 +17,22 @@ try:
 except TresetError as error:
     raise WorkflowError(str(error)) from None
 
+
+def inside(path):
+    """A path relative to the study's folder where that is possible, so that a moved study stays done."""
+    path = Path(path)
+    return str(path.relative_to(STUDY.root) if path.is_relative_to(STUDY.root) else path)
+
+
 SHEET = STUDY.included.set_index("sample", drop=False)
-# relative to the study's folder where that is possible, so that a moved study stays done
-SHEET["file"] = [
-    str(path.relative_to(STUDY.root)) if path.is_relative_to(STUDY.root) else str(path)
-    for path in map(Path, SHEET["file"])
-]
+SHEET["file"] = [inside(path) for path in SHEET["file"]]
 SAMPLES = list(SHEET.index)
 MONITORS = [name for name in ("treg", "bcell", "discovery") if getattr(STUDY.monitors, name) is not None]
 
 
 def results(*parts):
-    """A path in the study's results; relative to the study's folder where that is possible."""
-    base = STUDY.results
-    base = base.relative_to(STUDY.root) if base.is_relative_to(STUDY.root) else base
-    return str(base.joinpath(*parts))
+    """A path in the study's results."""
+    return inside(STUDY.results.joinpath(*parts))
 
 
 def sample_files(name):

@@ -28,7 +28,7 @@ rule profiles:
 rule monitor:
     input:
         profiles=results("profiles.parquet"),
-        samples=str(STUDY.samples_file),
+        samples=inside(STUDY.samples_file),
     output:
         effects=results("monitors", "{monitor}", "effects.tsv"),
         patients=results("monitors", "{monitor}", "patients.tsv"),
@@ -41,7 +41,7 @@ rule monitor:
     resources:
         mem_mb=megabytes(800, 30),
     params:
-        config_file=str(CONFIG_FILE),
+        config_file=inside(CONFIG_FILE),
         config=config,
         monitors=lambda wildcards: to_plain(getattr(STUDY.monitors, wildcards.monitor)),
         markers=[row["marker"] for row in PANEL if row["role"] == "state"],

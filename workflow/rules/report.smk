@@ -5,7 +5,7 @@ rule report:
         quality=results("quality.tsv"),
         sketch=results("cohort", "sketch.h5ad"),
         monitors=expand(results("monitors", "{monitor}", "summary.json"), monitor=MONITORS),
-        samples=str(STUDY.samples_file),
+        samples=inside(STUDY.samples_file),
     output:
         report=results("report.html"),
         run=results("provenance", "run.json"),
@@ -17,7 +17,7 @@ rule report:
     resources:
         mem_mb=megabytes(1000, 20),
     params:
-        config_file=str(CONFIG_FILE),
+        config_file=inside(CONFIG_FILE),
         config=config,
         code=code_hash("treset.jobs.report"),
     script:

@@ -55,6 +55,7 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     if find_spec("snakemake") is None:
         raise TresetError("snakemake is not installed: pip install snakemake")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(source), "--configfile", str(config.resolve())]
+    command += ["--directory", str(study.root)]
     command += ["--workflow-profile", str(chosen.resolve()), *extra]
     code = subprocess.run(command, check=False).returncode
     out = study.results / "report.html"

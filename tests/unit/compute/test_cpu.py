@@ -46,7 +46,7 @@ def three_blobs():
 
 
 def test_leiden_finds_well_separated_groups_and_numbers_them_by_size(three_blobs):
-    x, label, graph = three_blobs
+    _, label, graph = three_blobs
     found = CPU.leiden(graph, 0.05, 0)
     assert np.array_equal(found, label)
     assert np.array_equal(found, CPU.leiden(graph, 0.05, 0))
@@ -82,7 +82,7 @@ def test_gpu_without_a_gpu_is_an_error_with_the_cure():
 
     if probe_gpu().usable:
         pytest.skip("this machine has a usable GPU")
-    with pytest.raises(TresetError, match="no GPU is usable.*or set backend: auto or cpu"):
+    with pytest.raises(TresetError, match=r"no GPU is usable.*or set backend: auto or cpu"):
         open_backend("gpu")
     choice = open_backend("auto").choice
     assert choice.used == "cpu" and choice.reason.startswith("no usable GPU: ")

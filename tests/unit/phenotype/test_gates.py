@@ -24,11 +24,10 @@ KINDS = {
 MARKERS = ["CD3", "CD4", "CD19", "CD25", "CD127"]
 
 
-def cells(seed, gain=1.0, shares=None):
+def cells(seed, gain=1.0):
     generator = np.random.default_rng(seed)
     values, labels = [], []
     for kind, (n, *means) in KINDS.items():
-        n = int(n * (shares or {}).get(kind, 1.0))
         values.append(generator.normal(gain * np.array(means, float), 0.35, (n, 5)))
         labels += [kind] * n
     return dict(zip(MARKERS, np.vstack(values).T, strict=True)), np.array(labels)

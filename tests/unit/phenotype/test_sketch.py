@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ def test_allocate_sums_to_the_budget_and_never_exceeds_a_sample(sizes, budget):
     assert all(0 <= shares[s] <= available[s] for s in available)
     # no sample gets less than another that has fewer cells, but for rounding
     ordered = sorted(available, key=lambda s: available[s])
-    assert all(shares[a] <= shares[b] + 1 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(shares[a] <= shares[b] + 1 for a, b in pairwise(ordered))
 
 
 def test_draw_is_seeded_sorted_and_without_repeats():

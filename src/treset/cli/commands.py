@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, markup=False)
 
 ConfigArgument = Annotated[
     Path | None,
@@ -25,16 +25,21 @@ ConfigArgument = Annotated[
 ]
 
 
-@app.callback()
-def version_option(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    """Single-cell phenotyping for immunotherapy trials."""
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         from treset import __version__
 
         console.print(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Single-cell phenotyping for immunotherapy trials: from raw files and a sample sheet to a report."""
 
 
 @app.command()

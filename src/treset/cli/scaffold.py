@@ -10,10 +10,19 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from treset.cli.names import Guess, contrast, guess
 from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.table import write_tsv
 
+_DISCOVERY = """\
+monitors:
+  discovery:                      # which clusters and markers change; nothing is assumed
+    column: {column}
+    reference: {reference!r}
+    test: {test!r}
+    pair: patient
+"""
 _TREG = """\
   treg:                           # did Treg expand and activate
     endpoints:
@@ -21,9 +30,9 @@ _TREG = """\
         role: primary
         population: Treg
         measure: percent_of_parent
-        visit: {visit}
+        visit: {visit!r}
 """
-_SHEET = ["sample", "file", "patient", "visit", "day", "arm", "disease", "batch", "exclude"]
+_SHEET = ["sample", "file", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "exclude"]
 _FCS, _RNA = (".fcs", ".lmd"), (".h5", ".h5ad")
 
 
@@ -54,7 +63,11 @@ def scaffold(folder: Path, data: Path | None) -> list[Path]:
         )
     found = _data_files(data) if data is not None else []
     rna = bool(found) and found[0].suffix.lower() not in _FCS
-    sheet = pd.DataFrame([_row(path, folder) for path in found], columns=_SHEET).astype(str)
+    guesses = guess([path.stem for path in found])
+    rows = [
+        (path.stem, _relative(path, folder), g.patient, g.visit, g.day, "", "", "", g.stimulus, "")
+        for path, g in zip(found, guesses, strict=True)
+    ]
     written = []
     panel = "# panel: panel.tsv               # without it, one is proposed from the files"
     if found and not rna:
@@ -63,22 +76,27 @@ def scaffold(folder: Path, data: Path | None) -> list[Path]:
 
         headers = {path.stem: read_header(path) for path in found}
         table = propose_panel({sample: (h.channels, h.markers) for sample, h in headers.items()})
-        write_tsv(table, folder / "panel.tsv")
-        written.append(folder / "panel.tsv")
+        written.append(write_tsv(table, folder / "panel.tsv"))
         panel = "panel: panel.tsv                  # proposed from the files' channel names: check the roles"
-    write_tsv(sheet, folder / "samples.tsv")
-    visits = list(dict.fromkeys(sheet["visit"])) or ["D0", "D8"]
-    last = visits[-1] if len(visits) > 1 else visits[0]
-    text = (files("treset") / "data" / "config_template.yaml").read_text(encoding="utf-8")
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name) or "study"
-    fields = {
-        "name": name, "title": name, "modality": "rna" if rna else "mass_cytometry", "panel": panel, "baseline":
-        visits[0], "column": "visit", "reference": visits[0], "test": last, "pair": "patient",
-        "treg": _TREG.format(visit=last) if last != visits[0] else "",
-    }  # fmt: skip
+    written.append(write_tsv(pd.DataFrame(rows, columns=_SHEET, dtype="str"), folder / "samples.tsv"))
     with atomic(folder / "config.yaml") as path:
-        path.write_text(text.format(**fields), encoding="utf-8")
-    return [folder / "config.yaml", folder / "samples.tsv", *written]
+        path.write_text(_config(folder, "rna" if rna else "mass_cytometry", panel, guesses), encoding="utf-8")
+    return [folder / "config.yaml", *written]
+
+
+def _config(folder: Path, modality: str, panel: str, guesses: Sequence[Guess]) -> str:
+    """The commented config of a new study; questions that its samples cannot answer are left out."""
+    asked = contrast(guesses) if guesses else ("visit", "D0", "D8")
+    monitors = "# monitors:                       # name two visits, stimuli or arms to compare: docs/config.md\n"
+    if asked is not None:
+        column, reference, test = asked
+        monitors = _DISCOVERY.format(column=column, reference=reference, test=test)
+        if column == "visit":
+            monitors += _TREG.format(visit=test)
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-") or "study"
+    baseline = min(guesses, key=lambda g: float(g.day)).visit if guesses else "D0"
+    text = (files("treset") / "data" / "config_template.yaml").read_text(encoding="utf-8")
+    return text.format(name=name, modality=modality, panel=panel, baseline=baseline, monitors=monitors)
 
 
 def simulated_study(design: str, folder: Path, parameters: Sequence[str]) -> list[Path]:
@@ -147,16 +165,6 @@ def _is_10x(path: Path) -> bool:
     return path.is_dir() and any((path / name).exists() for name in ("matrix.mtx", "matrix.mtx.gz"))
 
 
-def _row(path: Path, folder: Path) -> dict[str, str]:
-    """A row of the sheet from a file's name: ``P01_D8.fcs`` is patient P01 at visit D8, day 8."""
-    stem = path.stem
-    visit = re.search(r"(?:^|[_\-. ])((?:D|Day|day|V|W|M)_?-?(\d+))(?=$|[_\-. ])", stem)
-    patient = re.sub(r"^[_\-. ]+|[_\-. ]+$", "", stem.replace(visit.group(0), "", 1)) if visit else stem
-    where = path.resolve()
-    root = folder.resolve()
-    file = where.relative_to(root) if where.is_relative_to(root) else where
-    day = visit.group(2) if visit and visit.group(1)[0] in "Dd" else "0"
-    return {
-        "sample": stem, "file": str(file), "patient": patient or stem, "visit": visit.group(1) if visit else "D0",
-        "day": day, "arm": "", "disease": "", "batch": "", "exclude": "",
-    }  # fmt: skip
+def _relative(path: Path, folder: Path) -> str:
+    where, root = path.resolve(), folder.resolve()
+    return str(where.relative_to(root) if where.is_relative_to(root) else where)

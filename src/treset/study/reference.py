@@ -17,8 +17,8 @@ _HEAD = """\
 # config.yaml
 
 Every key with its type and default, written from the code (`python -m treset.study.reference docs/config.md`); a test
-keeps it so. Relative paths start at the study's folder. Unknown keys, wrong types and values out of range are faults with
-their line and column.
+keeps it so. Relative paths start at the study's folder. Unknown keys, wrong types and values out of range are faults
+with their line and column.
 """
 
 

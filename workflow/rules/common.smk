@@ -24,7 +24,7 @@ SHEET["file"] = [
     for path in map(Path, SHEET["file"])
 ]
 SAMPLES = list(SHEET.index)
-MONITORS = [name for name in ("treg", "bcell", "discovery") if getattr(STUDY.monitors, name) is not None]
+MONITORS = [name for name in ("treg", "bcell", "signalling", "discovery") if getattr(STUDY.monitors, name) is not None]
 
 
 def results(*parts):

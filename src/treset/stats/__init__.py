@@ -1,5 +1,7 @@
 """Small pure functions on arrays: the statistics of the monitors."""
 
+from treset.stats.censored import CensoredMean, censored_mean
+from treset.stats.dose_response import DoseFit, fit_dose_response, fit_dose_responses, hook_doses, logistic4
 from treset.stats.exact import Interval, clopper_pearson, poisson_interval
 from treset.stats.moderated import ModeratedFit, PairedT, fit_f_dist, moderated_t, paired_t, squeeze_variances
 from treset.stats.multiple import bh
@@ -12,13 +14,20 @@ from treset.stats.rank import (
 )
 
 __all__ = [
+    "CensoredMean",
+    "DoseFit",
     "Interval",
     "ModeratedFit",
     "PairedT",
     "RankTest",
     "bh",
+    "censored_mean",
     "clopper_pearson",
+    "fit_dose_response",
+    "fit_dose_responses",
     "fit_f_dist",
+    "hook_doses",
+    "logistic4",
     "mann_whitney",
     "mann_whitney_attainable",
     "moderated_t",

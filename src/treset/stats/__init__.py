@@ -12,14 +12,17 @@ from treset.stats.rank import (
     pairs_needed,
     wilcoxon_signed_rank,
 )
+from treset.stats.turnbull import MedianTime, Turnbull, median_time, turnbull
 
 __all__ = [
     "CensoredMean",
     "DoseFit",
     "Interval",
+    "MedianTime",
     "ModeratedFit",
     "PairedT",
     "RankTest",
+    "Turnbull",
     "bh",
     "censored_mean",
     "clopper_pearson",
@@ -30,10 +33,12 @@ __all__ = [
     "logistic4",
     "mann_whitney",
     "mann_whitney_attainable",
+    "median_time",
     "moderated_t",
     "paired_t",
     "pairs_needed",
     "poisson_interval",
     "squeeze_variances",
+    "turnbull",
     "wilcoxon_signed_rank",
 ]

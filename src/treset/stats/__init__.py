@@ -13,6 +13,7 @@ from treset.stats.rank import (
     wilcoxon_signed_rank,
 )
 from treset.stats.turnbull import MedianTime, Turnbull, median_time, turnbull
+from treset.stats.weighted import precision_weights
 
 __all__ = [
     "CensoredMean",
@@ -38,6 +39,7 @@ __all__ = [
     "paired_t",
     "pairs_needed",
     "poisson_interval",
+    "precision_weights",
     "squeeze_variances",
     "turnbull",
     "wilcoxon_signed_rank",

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
-from treset.stats.logistic import BEYOND, Array, Problem, predict, robust_cost, solve
+from treset.stats.logistic import Array, Problem, estimate, predict
 
 Status = Literal["fitted", "above", "below", "no response", "not fitted"]
 
@@ -147,7 +147,7 @@ def fit_dose_responses(
         problem = Problem(np.log10(x), which, len(members))
     spread = float(np.ptp(y))
     middle = float(y.min())
-    best, drawn, sd, converged = _estimate(problem, (y - middle) / spread, bootstrap, seed)
+    best, drawn, sd, converged = estimate(problem, (y - middle) / spread, bootstrap, seed)
     for position, i in enumerate(members):
         fits[i] = _conclude(
             fits[i], best, drawn, position, len(members), (middle, spread), (sd, converged), y.size, confidence,
@@ -249,7 +249,7 @@ def hook_doses(dose: ArrayLike, response: ArrayLike, seed: int = 0) -> tuple[flo
         return ()
     with np.errstate(divide="ignore"):
         problem = Problem(np.log10(x[kept]), np.zeros(int(kept.sum()), dtype=np.int64), 1)
-    best, _, sd, _ = _estimate(problem, (y[kept] - y.min()) / spread, 0, seed)
+    best, _, sd, _ = estimate(problem, (y[kept] - y.min()) / spread, 0, seed)
     plateau = y.min() + spread * float(predict(problem, best[None])[0].max())
     last = y[x == doses[-1]]
     fall = plateau - float(last.mean())
@@ -271,43 +271,6 @@ def _umbrella(means: Array) -> tuple[int, Array]:
         if squares < best - 1e-12:
             best, peak, fitted = squares, at, both
     return peak, fitted
-
-
-def _starts(problem: Problem, y: Array) -> Array:
-    """A grid of EC50s and slopes; bottom and top from the ends."""
-    tested = problem.log_dose[np.isfinite(problem.log_dose)]
-    ec50 = np.linspace(tested.min() - 0.5, tested.max() + 0.5 * BEYOND, 9)
-    slopes = np.log10([0.6, 1.0, 2.0])
-    g = problem.curves
-    order = np.argsort(problem.log_dose, kind="stable")
-    ends = max(1, y.size // 5)
-    low, high = np.median(y[order[:ends]]), np.median(y[order[-ends:]])
-    rows = [[low, high, *[e] * g, *[s] * g] for e in ec50 for s in slopes]
-    own = [float(np.median(problem.log_dose[(problem.curve == i) & np.isfinite(problem.log_dose)])) for i in range(g)]
-    return np.array([*rows, [low, high, *own, *[0.0] * g]])
-
-
-def _estimate(problem: Problem, y: Array, bootstrap: int, seed: int) -> tuple[Array, Array, float, bool]:
-    """Best parameters, bootstrap parameters, residual s.d. and whether it converged; responses of range 1."""
-    starts = _starts(problem, y)
-    copies = np.tile(y, (len(starts), 1))
-    scale = 0.1
-    for _ in range(3):
-        found, at_rest = solve(problem, copies, starts, scale)
-        cost = robust_cost(copies - predict(problem, found)[0], scale)
-        best = int(cost.argmin())
-        residual = y - predict(problem, found[best : best + 1])[0][0]
-        freedom = max(1, y.size - found.shape[1])
-        sd = 1.4826 * float(np.median(np.abs(residual))) * math.sqrt(y.size / freedom)
-        scale = max(1.345 * sd, 1e-3)
-        starts = np.vstack([found, _starts(problem, y)])[: len(copies)]
-    chosen = found[best]
-    fitted = predict(problem, chosen[None])[0][0]
-    rng = np.random.default_rng(seed)
-    noise = (residual - residual.mean()) * math.sqrt(y.size / freedom)
-    drawn = fitted + rng.choice(noise, (bootstrap, y.size))
-    resampled, _ = solve(problem, drawn, np.tile(chosen, (bootstrap, 1)), scale, 40)
-    return chosen, resampled, sd, bool(at_rest[best])
 
 
 def _conclude(

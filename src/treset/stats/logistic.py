@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,3 +130,40 @@ def solve(problem: Problem, responses: Array, start: Array, scale: float, iterat
         damping[moving] = np.where(better, damping[moving] / 5, damping[moving] * 6)
         at_rest[moving] = flat | small | (damping[moving] > 1e12)
     return found, at_rest
+
+
+def _starts(problem: Problem, y: Array) -> Array:
+    """A grid of EC50s and slopes; bottom and top from the ends."""
+    tested = problem.log_dose[np.isfinite(problem.log_dose)]
+    ec50 = np.linspace(tested.min() - 0.5, tested.max() + 0.5 * BEYOND, 9)
+    slopes = np.log10([0.6, 1.0, 2.0])
+    g = problem.curves
+    order = np.argsort(problem.log_dose, kind="stable")
+    ends = max(1, y.size // 5)
+    low, high = np.median(y[order[:ends]]), np.median(y[order[-ends:]])
+    rows = [[low, high, *[e] * g, *[s] * g] for e in ec50 for s in slopes]
+    own = [float(np.median(problem.log_dose[(problem.curve == i) & np.isfinite(problem.log_dose)])) for i in range(g)]
+    return np.array([*rows, [low, high, *own, *[0.0] * g]])
+
+
+def estimate(problem: Problem, y: Array, bootstrap: int, seed: int) -> tuple[Array, Array, float, bool]:
+    """Best parameters, bootstrap parameters, residual s.d. and whether it converged; responses of range 1."""
+    starts = _starts(problem, y)
+    copies = np.tile(y, (len(starts), 1))
+    scale = 0.1
+    for _ in range(3):
+        found, at_rest = solve(problem, copies, starts, scale)
+        cost = robust_cost(copies - predict(problem, found)[0], scale)
+        best = int(cost.argmin())
+        residual = y - predict(problem, found[best : best + 1])[0][0]
+        freedom = max(1, y.size - found.shape[1])
+        sd = 1.4826 * float(np.median(np.abs(residual))) * math.sqrt(y.size / freedom)
+        scale = max(1.345 * sd, 1e-3)
+        starts = np.vstack([found, _starts(problem, y)])[: len(copies)]
+    chosen = found[best]
+    fitted = predict(problem, chosen[None])[0][0]
+    rng = np.random.default_rng(seed)
+    noise = (residual - residual.mean()) * math.sqrt(y.size / freedom)
+    drawn = fitted + rng.choice(noise, (bootstrap, y.size))
+    resampled, _ = solve(problem, drawn, np.tile(chosen, (bootstrap, 1)), scale, 40)
+    return chosen, resampled, sd, bool(at_rest[best])

@@ -27,7 +27,7 @@ def inside(path):
 SHEET = STUDY.included.set_index("sample", drop=False)
 SHEET["file"] = [inside(path) for path in SHEET["file"]]
 SAMPLES = list(SHEET.index)
-MONITORS = [name for name in ("treg", "bcell", "discovery") if getattr(STUDY.monitors, name) is not None]
+MONITORS = [name for name in ("treg", "bcell", "signalling", "discovery") if getattr(STUDY.monitors, name) is not None]
 
 
 def results(*parts):

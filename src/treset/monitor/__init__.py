@@ -8,13 +8,24 @@ from treset.errors import TresetError
 from treset.monitor.bcell import bcell
 from treset.monitor.common import EFFECT_COLUMNS, MonitorResult, suggest, write
 from treset.monitor.discovery import discovery
+from treset.monitor.signalling import signalling
 from treset.monitor.treg import treg
 from treset.study.model import Monitors
 
 #: The monitors there are, in the order of the report.
-MONITORS = ("treg", "bcell", "discovery")
+MONITORS = ("treg", "bcell", "signalling", "discovery")
 
-__all__ = ["EFFECT_COLUMNS", "MONITORS", "MonitorResult", "bcell", "discovery", "run_monitor", "treg", "write"]
+__all__ = [
+    "EFFECT_COLUMNS",
+    "MONITORS",
+    "MonitorResult",
+    "bcell",
+    "discovery",
+    "run_monitor",
+    "signalling",
+    "treg",
+    "write",
+]
 
 
 def run_monitor(
@@ -46,6 +57,8 @@ def run_monitor(
         return treg(profiles, samples, monitors.treg, baseline)
     if name == "bcell" and monitors.bcell is not None:
         return bcell(profiles, samples, monitors.bcell, baseline)
+    if name == "signalling" and monitors.signalling is not None:
+        return signalling(profiles, samples, monitors.signalling, baseline)
     if name == "discovery" and monitors.discovery is not None:
         return discovery(profiles, samples, monitors.discovery)
     raise TresetError(f"monitor {name} is not set in the config; add monitors.{name} to use it")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from treset.monitor.bcell_cohort import TIMING_COLUMNS, cohort_rows, isotype_rows, timing
 from treset.monitor.common import (
     CONFIDENCE,
     MET,
@@ -30,7 +31,7 @@ RESET, NOT_RESET = "reset", "not reset"
 _PATIENT_COLUMNS = (
     "patient", "arm", "disease", "aplasia_after_day", "aplasia_day", "recovery_after_day", "recovery_day",
     "recovery_visit", "last_day", "naive_percent", "naive_lower", "naive_upper", "naive_baseline", "naive_change",
-    "call", "why", "course",
+    "call", "why", "course", *TIMING_COLUMNS,
 )  # fmt: skip
 
 
@@ -96,8 +97,10 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     Returns
     -------
     Patients: ``reset``, ``not reset`` or ``not evaluable`` with the reason; days of aplasia and recovery as intervals.
-    Effects: share of evaluable patients that reset (Clopper-Pearson; role ``primary``) and naive and B-cell share by
-    visit with their paired change (role ``descriptive``). Verdict ``met``: at least ``min_reset_share`` are reset.
+    Effects: share of evaluable patients that reset (Clopper-Pearson; role ``primary``); descriptive ones: share in
+    aplasia, its depth and duration, time to recovery (interval-censored, Turnbull, median with bootstrap limits), naive
+    and B-cell share by visit with their paired change, and for scRNA the isotype index at recovery.
+    Verdict ``met``: at least ``min_reset_share`` are reset.
 
     Raises
     ------
@@ -107,7 +110,8 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     References
     ----------
     Mackensen A et al. (2022), Nat Med 28:2124-2132, doi:10.1038/s41591-022-02017-5 (aplasia, recovery after 110 days,
-    naive B cells); Garwood F (1936), doi:10.1093/biomet/28.3-4.437.
+    naive B cells); Garwood F (1936), doi:10.1093/biomet/28.3-4.437; Turnbull BW (1976),
+    doi:10.1111/j.2517-6161.1976.tb01597.x.
     """
     cohort = prepare(profiles, samples, resting=True)
     notes = list(cohort.notes)
@@ -119,7 +123,11 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     primary = _primary(patients, settings, problem or naive_names.problem)
     rows = [primary]
     if not problem:
+        rows += cohort_rows(patients, settings)
         rows += _composition(cohort, courses, settings, baseline, naive=naive_names.names)
+        rows += isotype_rows(
+            cohort, {course.patient: (course.baseline, _recovered(course)) for course in courses}, settings
+        )
     return MonitorResult("bcell", effects_table(rows), patients, _summary(primary, patients, settings, notes))
 
 
@@ -211,10 +219,16 @@ def _course(cohort: Cohort, table: pd.DataFrame, patient: str, baseline: str) ->
     return course
 
 
+def _recovered(course: Course) -> Visit | None:
+    """The visit of recovery."""
+    return next((visit for visit in course.after if visit.label == course.row["recovery_visit"]), None)
+
+
 def _row(cohort: Cohort, course: Course, settings: BcellMonitor, problem: str) -> dict[str, object]:
     row: dict[str, object] = {"patient": course.patient, **cohort.patients.loc[course.patient].to_dict()}
     row |= {name: math.nan for name in _PATIENT_COLUMNS if name.endswith(("_day", "percent", "lower", "upper"))}
     row |= {"naive_baseline": math.nan, "naive_change": math.nan, "recovery_visit": ""}
+    row |= dict.fromkeys(TIMING_COLUMNS, math.nan)
     row["course"] = "; ".join(
         _visit_text(v, settings) for v in ([course.baseline] if course.baseline else []) + course.after
     )
@@ -244,6 +258,7 @@ def _call(course: Course, settings: BcellMonitor, row: dict[str, object]) -> tup
         (i for i in range(start + 1, len(after) - 1)
          if min(after[i].share, after[i + 1].share) >= settings.recovery_percent), None,
     )  # fmt: skip
+    row |= timing(after, start, at, settings, row)
     if at is None:
         return NOT_EVALUABLE, _not_recovered(after[start:], settings)
     recovery = after[at]

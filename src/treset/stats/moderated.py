@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
+from treset.stats.weighted import weighted_least_squares
+
 Array = NDArray[np.float64]
 
 
@@ -187,8 +189,9 @@ def _least_squares(y: Array, design: Array, coefficient: int) -> tuple[Array, Ar
 
 
 def moderated_t(
-    values: ArrayLike, design: ArrayLike | None = None, coefficient: int = -1, confidence: float = 0.95
-) -> ModeratedFit:
+    values: ArrayLike, design: ArrayLike | None = None, coefficient: int = -1, confidence: float = 0.95,
+    weights: ArrayLike | None = None,
+) -> ModeratedFit:  # fmt: skip
     """Moderated t tests of one coefficient of a linear model, many tests at once (limma's eBayes).
 
     Parameters
@@ -202,6 +205,9 @@ def moderated_t(
         The column of ``design`` that is tested.
     confidence
         Level of the limits.
+    weights
+        Shape of ``values``, > 0 (inverse variances but for a factor a test); None: all the same. A value without a
+        weight is missing.
 
     Returns
     -------
@@ -220,7 +226,14 @@ def moderated_t(
     x = np.ones((y.shape[1], 1)) if design is None else np.asarray(design, dtype=np.float64)
     if x.ndim != 2 or x.shape[0] != y.shape[1]:
         raise ValueError(f"the design has shape {x.shape}, the values have {y.shape[1]} samples")
-    estimate, unscaled, variance, df = _least_squares(y, x, coefficient)
+    if weights is None:
+        estimate, unscaled, variance, df = _least_squares(y, x, coefficient)
+    else:
+        w = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+        if w.shape != y.shape:
+            raise ValueError(f"the weights have shape {w.shape}, the values {y.shape}")
+        estimate, unscaled, variance, df, _ = weighted_least_squares(y, x, w, coefficient)
+        y = np.where(np.nan_to_num(w) > 0, y, np.nan)
     prior_variance, prior_df = fit_f_dist(variance, df)
     posterior = squeeze_variances(variance, df, prior_variance, prior_df)
     # never more degrees of freedom than all tests together have

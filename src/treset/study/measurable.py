@@ -99,6 +99,12 @@ def check_measured(
         none = all(name in reasons for name in bcell.naive)
         for name in bcell.naive:
             check.population(("monitors", "bcell", "naive"), "the monitor bcell", name, none)
+    if monitors.signalling is not None and monitors.signalling.origin != "external":
+        asked = monitors.signalling
+        if asked.measure != "signature":
+            check.marker(("monitors", "signalling", "marker"), "the monitor signalling", asked.marker, "")
+        for name in (asked.reference, *asked.against, *asked.populations):
+            check.population(("monitors", "signalling"), "the monitor signalling", name, name == asked.reference)
 
 
 class _Check:
@@ -116,10 +122,11 @@ class _Check:
     def _where(self, route: Route) -> str:
         return self._document.where(route) if self._document is not None else self._source
 
-    def marker(self, route: Route, name: str, marker: str) -> None:
+    def marker(self, route: Route, name: str, marker: str, kind: str = "endpoint ") -> None:
         if marker not in self._measured:
+            who = f"{kind}'{name}'" if kind else name
             text = (
-                f"endpoint '{name}' needs the marker '{marker}'{hint(marker, self._measured)}, "
+                f"{who} needs the marker '{marker}'{hint(marker, self._measured)}, "
                 f"which is not among those of {self._source}"
             )
             self._faults.add(self._where(route), f"{text}: {listed(sorted(self._measured), 60)}")

@@ -177,6 +177,42 @@ class BcellMonitor:
 
 
 @dataclass(frozen=True)
+class SignallingMonitor:
+    """Settings of the monitor signalling: dose and response in vitro."""
+
+    #: What answers to the dose: a marker (or a signature), and the measure of it.
+    marker: str = "pSTAT5"
+    measure: Literal["median", "mean", "percent_positive", "signature"] = "median"
+    origin: str = "gate"
+    #: The population the others are compared with.
+    reference: str = "Treg"
+    #: Populations over which the reference must be preferred; all of them for the verdict "met".
+    against: tuple[str, ...] = ("Tconv", "CD8 T", "NK")
+    #: Further populations whose EC50 is given.
+    populations: tuple[str, ...] = ()
+    #: The stimulus of the primary endpoint; "": the only one there is.
+    stimulus: str = ""
+    #: Visit of the dose series; "": the only one there is, or the baseline.
+    visit: str = ""
+    #: EC50 over that of the reference: its lower 95 % limit must reach this.
+    selectivity_min: float = 10.0
+    #: A sample with fewer cells of a population gives it no value.
+    min_events: int = 20
+    #: Fewest doses above 0 with a value.
+    min_doses: int = 5
+    #: A curve that rises by less is no response: in the unit of the measure (transformed units, or percent).
+    min_response: float = 0.2
+    #: Leave out the doses above the peak where the response falls again.
+    hook: bool = True
+    #: One bottom and one top for all stimuli of a patient and population (full agonists).
+    shared_asymptotes: bool = False
+    #: Resamplings for the interval of each EC50.
+    bootstrap: int = 999
+    #: The disease the others are compared with; "": no comparison.
+    reference_disease: str = ""
+
+
+@dataclass(frozen=True)
 class DiscoveryMonitor:
     """Settings of the monitor discovery."""
 
@@ -202,6 +238,7 @@ class Monitors:
 
     treg: TregMonitor | None = None
     bcell: BcellMonitor | None = None
+    signalling: SignallingMonitor | None = None
     discovery: DiscoveryMonitor | None = None
 
 

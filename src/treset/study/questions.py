@@ -9,7 +9,15 @@ import pandas as pd
 
 from treset.study.document import Document, Route
 from treset.study.faults import Collector, hint, listed, place
-from treset.study.model import BcellMonitor, Config, DiscoveryMonitor, Endpoint, Population, Signature
+from treset.study.model import (
+    BcellMonitor,
+    Config,
+    DiscoveryMonitor,
+    Endpoint,
+    Population,
+    SignallingMonitor,
+    Signature,
+)
 from treset.study.populations import CLUSTER_ID, ROOT
 from treset.study.sheet import NUMBERS, Sheet
 from treset.study.table import number
@@ -58,6 +66,8 @@ def check_questions(asked: Asked) -> None:
             _endpoint(asked, ("monitors", "treg", "endpoints", position), endpoint, monitors.treg.origin)
     if monitors.bcell is not None:
         _bcell(asked, monitors.bcell)
+    if monitors.signalling is not None:
+        _signalling(asked, monitors.signalling)
     if monitors.discovery is not None and asked.sheet is not None:
         _discovery(asked, monitors.discovery, asked.sheet)
     _counted(asked)
@@ -256,6 +266,29 @@ def _bcell(asked: Asked, monitor: BcellMonitor) -> None:
                 f"'{monitor.b}' in the tree: name populations of B cells"
             )
             asked.faults.add(asked.document.where((*route, "naive")), sentence)
+
+
+def _signalling(asked: Asked, monitor: SignallingMonitor) -> None:
+    route, document = ("monitors", "signalling"), asked.document
+    named = [("reference", monitor.reference)]
+    named += [(key, name) for key in ("against", "populations") for name in getattr(monitor, key)]
+    for key, name in named:
+        _population(asked, (*route, key), name, monitor.origin)
+    if monitor.reference in monitor.against:
+        sentence = f"monitors.signalling.against names the reference '{monitor.reference}' itself: remove it"
+        asked.faults.add(document.where((*route, "against")), sentence)
+    if monitor.measure == "signature" and monitor.origin != "external":
+        _signature(asked, (*route, "marker"), monitor.marker)
+    if asked.sheet is None or not asked.sheet.whole:
+        return
+    patients = asked.patients
+    if not (patients["dose"] > 0).any():
+        sentence = f"the monitor signalling needs doses: fill in the column dose in {place(asked.sheet.file)}"
+        asked.faults.add(document.where(route), sentence)
+    for key, column in (("stimulus", "stimulus"), ("visit", "visit"), ("reference_disease", "disease")):
+        known = [str(label) for label in patients[column].drop_duplicates() if label]
+        if (label := getattr(monitor, key)) and label not in known:
+            _unknown(asked, (*route, key), f"no sample's {column} is", label, known)
 
 
 def _discovery(asked: Asked, monitor: DiscoveryMonitor, sheet: Sheet) -> None:

@@ -28,11 +28,12 @@ def feature(context: Context, row: dict) -> str:
 
 
 def ranked(effects: pd.DataFrame, state: bool) -> pd.DataFrame:
-    """Give the rows of state or abundance, called first, then by p-value; rows that were not evaluable last."""
+    """Give the rows of state or abundance in the monitor's order, called first; rows that were not evaluable last."""
     rows = effects[effects["measure"].isin(STATE) == state]
     called = (rows["verdict"] == "called").map({True: 0, False: 1})
-    order = rows.assign(_called=called).sort_values(["_called", "p_value"], kind="stable", na_position="last")
-    return order.drop(columns="_called")
+    tested = rows["p_value"].isna()
+    order = rows.assign(_called=called, _tested=tested).sort_values(["_called", "_tested"], kind="stable")
+    return order.drop(columns=["_called", "_tested"])
 
 
 def pairs_of(context: Context, settings: DiscoveryMonitor, row: dict) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def top_pairs(context: Context, settings: DiscoveryMonitor, effects: pd.DataFram
             features.append(Pairs(feature(context, row), told, values))
     if not features:
         return Note("The profiles hold no complete pair of the first feature: there is nothing to draw.", "missing")
-    title = f"First by p-value: {features[0].title}"
+    title = f"Largest change: {features[0].title}"
     if first["verdict"] == "called":
         word = "rises" if first["estimate"] > 0 else "falls"
         title = f"{features[0].title} {word} from {settings.reference} to {settings.test}"

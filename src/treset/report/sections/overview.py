@@ -126,9 +126,9 @@ def lead(context: Context) -> list[Block]:
         if top.empty:
             return [effects_table(context, found.effects.head(8), "Discovery", "discovery_effects", "", found.effects)]
         names = [discovery.feature(context, r) for r in top.to_dict("records")]
-        title = "First state changes, by p-value"
+        title = "Largest state changes"
         svg = forest(rows_of(top, names, m.discovery.fdr), title)
-        caption = f"Filled: q under {m.discovery.fdr:g}. All rows are in the discovery section."
+        caption = f"Ranked by what the interval grants; filled: q under {m.discovery.fdr:g}; all rows: Discovery."
         return [
             discovery.top_pairs(context, m.discovery, found.effects),
             Figure(title, svg, caption, download("first_changes", top)),

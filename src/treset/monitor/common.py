@@ -146,6 +146,9 @@ class Cohort:
     notes: tuple[str, ...]
     #: Sample -> (patient, visit), also of those left out.
     identities: dict[str, tuple[str, str]]
+    #: Profiles and sheet of what repeats a measurement (shared controls, technical replicates and their originals); the
+    #: column ``material`` of the sheet says what was measured again.
+    repeats: tuple[pd.DataFrame, pd.DataFrame] | None = None
 
     def visits(self) -> list[str]:
         """Visits by median day; those without a day last, by name."""
@@ -177,7 +180,9 @@ class Cohort:
         return None, f"no sample at {visit}"
 
 
-def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> Cohort:
+def prepare(
+    profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool, replicate_column: str = "replicate_of"
+) -> Cohort:
     """Check both tables against each other and leave out what is no trial sample.
 
     Parameters
@@ -188,12 +193,14 @@ def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> 
         The sheet: sample, patient, visit; the other columns of ``Study.samples`` are blank where they are missing.
     resting
         Where some samples have a stimulus and others have none: use those without only.
+    replicate_column
+        Column of the sheet that names the sample of which a row is a technical replicate; blank or absent: of none.
 
     Raises
     ------
     TresetError
-        For a malformed table, a profile of a sample that the sheet does not know, or a sample whose patient, visit,
-        arm, disease or stimulus differs between the two.
+        For a malformed table, a replicate of a sample that is not there, a profile of a sample that the sheet does not
+        know, or a sample whose patient, visit, arm, disease or stimulus differs between the two.
     """
     table = profile.validate(profiles, "profiles")
     sheet = _sheet(samples)
@@ -203,6 +210,9 @@ def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> 
         left_out[str(sample)] = f"excluded in the sheet: {reason}"
     for sample in sheet.index[sheet["anchor"]]:
         left_out.setdefault(str(sample), "a shared control, not a patient")
+    original = _originals(sheet, replicate_column)
+    for sample, of in original[original != ""].items():
+        left_out.setdefault(str(sample), f"a technical replicate of {of}")
     for sample in sheet.index[~sheet.index.isin(table["sample"].unique())]:
         left_out.setdefault(str(sample), "no rows in the profiles")
     used = ~sheet.index.isin(list(left_out))
@@ -214,13 +224,40 @@ def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> 
         }
     used = ~sheet.index.isin(list(left_out))
     patients, notes = _patients(sheet[~sheet["anchor"]])
+    repeats = _repeats(table, sheet, original)
     by_reason: dict[str, list[str]] = {}
     for sample, reason in left_out.items():
         by_reason.setdefault(reason, []).append(sample)
     notes += [f"left out, {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
     identities = dict(zip(sheet.index, zip(sheet["patient"], sheet["visit"], strict=True), strict=True))
     kept = table[table["sample"].isin(sheet.index[used])]
-    return Cohort(kept, sheet[used], left_out, patients, tuple(notes), identities)
+    return Cohort(kept, sheet[used], left_out, patients, tuple(notes), identities, repeats)
+
+
+def _originals(sheet: pd.DataFrame, column: str) -> pd.Series:
+    """Sample -> the sample it replicates, "" for none."""
+    if column not in sheet.columns:
+        return pd.Series("", index=sheet.index, dtype="str")
+    original = sheet[column].astype("object").where(sheet[column].notna(), "").astype("str")
+    for sample, of in original[original != ""].items():
+        if of not in sheet.index or of == sample or original[of] != "":
+            raise TresetError(
+                f"samples, sample {sample!r}, column {column}: {of!r} cannot be replicated; expected is "
+                "the id of another sample of the sheet that is no replicate itself"
+            )
+    return original
+
+
+def _repeats(table: pd.DataFrame, sheet: pd.DataFrame, original: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Profiles and sheet of controls and of replicated samples, with their ``material``."""
+    usable = sheet[sheet["exclude"] == ""]
+    material = original.where(original != "", original.index.to_series())
+    anchors = usable[usable["anchor"]]
+    parts = anchors["patient"] + "\x1f" + anchors["stimulus"] + "\x1f" + anchors["dose"].astype("str")
+    replicated = usable[material[usable.index].duplicated(keep=False).to_numpy() & ~usable["anchor"].to_numpy()]
+    known = pd.concat([parts, material[replicated.index]])
+    rows = sheet.loc[known.index].assign(material=known)
+    return table[table["sample"].isin(rows.index)], rows
 
 
 def _sheet(samples: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ SHEET["file"] = [
     for path in map(Path, SHEET["file"])
 ]
 SAMPLES = list(SHEET.index)
-MONITORS = [name for name in ("treg", "bcell", "discovery") if getattr(STUDY.monitors, name) is not None]
+MONITORS = [name for name in ("treg", "bcell", "clinical", "discovery") if getattr(STUDY.monitors, name) is not None]
 
 
 def results(*parts):
@@ -43,6 +43,13 @@ def sheet_rows(columns):
     """These columns of the sheet as plain rows, so that a rule depends on nothing else of it."""
     rows = SHEET[columns].astype(object).where(SHEET[columns].notna(), None)
     return rows.to_dict("records")
+
+
+def clinical_file(wildcards):
+    """The clinical table, for the monitor that reads it."""
+    if wildcards.monitor != "clinical":
+        return []
+    return str(STUDY.root / STUDY.monitors.clinical.file)
 
 
 def megabytes(base, per_input):

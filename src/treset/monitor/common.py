@@ -253,7 +253,7 @@ def _repeats(table: pd.DataFrame, sheet: pd.DataFrame, original: pd.Series) -> t
     usable = sheet[sheet["exclude"] == ""]
     material = original.where(original != "", original.index.to_series())
     anchors = usable[usable["anchor"]]
-    parts = anchors["patient"] + "\x1f" + anchors["stimulus"] + "\x1f" + anchors["dose"].astype("str")
+    parts = anchors["patient"] + "\x1f" + anchors["stimulus"] + "\x1f" + anchors["dose"].map("{:g}".format)
     replicated = usable[material[usable.index].duplicated(keep=False).to_numpy() & ~usable["anchor"].to_numpy()]
     known = pd.concat([parts, material[replicated.index]])
     rows = sheet.loc[known.index].assign(material=known)

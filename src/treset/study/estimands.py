@@ -124,5 +124,7 @@ def check_clinical(asked: Asked, monitor: ClinicalMonitor) -> None:
             sentence = f"the outcome name '{outcome.name}' is given twice: give each its own"
             asked.faults.add(asked.document.where((*here, "name")), sentence)
         names.add(outcome.name)
+    if monitor.contrast is not None:
+        _contrast(asked, (*route, "contrast"), monitor.contrast)
     if monitor.reference_arm is not None and asked.sheet is not None and asked.sheet.whole:
         _label(asked, (*route, "reference_arm"), "arm", monitor.reference_arm)

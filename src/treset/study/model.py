@@ -250,6 +250,8 @@ class ClinicalMonitor:
     alpha: float = 0.05
     #: None: as the monitor treg finds it.
     reference_arm: str | None = None
+    #: Two groups to compare; None: the two arms where there are two.
+    contrast: Contrast | None = None
 
 
 @dataclass(frozen=True)

@@ -251,12 +251,15 @@ def _originals(sheet: pd.DataFrame, column: str) -> pd.Series:
 def _repeats(table: pd.DataFrame, sheet: pd.DataFrame, original: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Profiles and sheet of controls and of replicated samples, with their ``material``."""
     usable = sheet[sheet["exclude"] == ""]
-    material = original.where(original != "", original.index.to_series())
-    anchors = usable[usable["anchor"]]
-    parts = anchors["patient"] + "\x1f" + anchors["stimulus"] + "\x1f" + anchors["dose"].map("{:g}".format)
-    replicated = usable[material[usable.index].duplicated(keep=False).to_numpy() & ~usable["anchor"].to_numpy()]
-    known = pd.concat([parts, material[replicated.index]])
-    rows = sheet.loc[known.index].assign(material=known)
+    material = {
+        str(sample): f"{row['patient']}\x1f{row['stimulus']}\x1f{row['dose']:g}"
+        for sample, row in usable[usable["anchor"]].iterrows()
+    }
+    copied = {of for of in original[usable.index] if of}
+    for sample, of in original[usable.index].items():
+        if sample not in material and (of or sample in copied):
+            material[str(sample)] = str(of or sample)
+    rows = sheet.loc[list(material)].assign(material=list(material.values()))
     return table[table["sample"].isin(rows.index)], rows
 
 

@@ -18,6 +18,7 @@ from treset import profile
 from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.table import write_tsv
+from treset.monitor.repeats import originals, repeats_of
 
 #: Columns of effects.tsv.
 EFFECT_COLUMNS = (
@@ -210,7 +211,7 @@ def prepare(
         left_out[str(sample)] = f"excluded in the sheet: {reason}"
     for sample in sheet.index[sheet["anchor"]]:
         left_out.setdefault(str(sample), "a shared control, not a patient")
-    original = _originals(sheet, replicate_column)
+    original = originals(sheet, replicate_column)
     for sample, of in original[original != ""].items():
         left_out.setdefault(str(sample), f"a technical replicate of {of}")
     for sample in sheet.index[~sheet.index.isin(table["sample"].unique())]:
@@ -224,7 +225,7 @@ def prepare(
         }
     used = ~sheet.index.isin(list(left_out))
     patients, notes = _patients(sheet[~sheet["anchor"]])
-    repeats = _repeats(table, sheet, original)
+    repeats = repeats_of(table, sheet, original)
     by_reason: dict[str, list[str]] = {}
     for sample, reason in left_out.items():
         by_reason.setdefault(reason, []).append(sample)
@@ -232,35 +233,6 @@ def prepare(
     identities = dict(zip(sheet.index, zip(sheet["patient"], sheet["visit"], strict=True), strict=True))
     kept = table[table["sample"].isin(sheet.index[used])]
     return Cohort(kept, sheet[used], left_out, patients, tuple(notes), identities, repeats)
-
-
-def _originals(sheet: pd.DataFrame, column: str) -> pd.Series:
-    """Sample -> the sample it replicates, "" for none."""
-    if column not in sheet.columns:
-        return pd.Series("", index=sheet.index, dtype="str")
-    original = sheet[column].astype("object").where(sheet[column].notna(), "").astype("str")
-    for sample, of in original[original != ""].items():
-        if of not in sheet.index or of == sample or original[of] != "":
-            raise TresetError(
-                f"samples, sample {sample!r}, column {column}: {of!r} cannot be replicated; expected is "
-                "the id of another sample of the sheet that is no replicate itself"
-            )
-    return original
-
-
-def _repeats(table: pd.DataFrame, sheet: pd.DataFrame, original: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Profiles and sheet of controls and of replicated samples, with their ``material``."""
-    usable = sheet[sheet["exclude"] == ""]
-    material = {
-        str(sample): f"{row['patient']}\x1f{row['stimulus']}\x1f{row['dose']:g}"
-        for sample, row in usable[usable["anchor"]].iterrows()
-    }
-    copied = {of for of in original[usable.index] if of}
-    for sample, of in original[usable.index].items():
-        if sample not in material and (of or sample in copied):
-            material[str(sample)] = str(of or sample)
-    rows = sheet.loc[list(material)].assign(material=list(material.values()))
-    return table[table["sample"].isin(rows.index)], rows
 
 
 def _sheet(samples: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from treset.monitor import effects as fx
 from treset.monitor.common import NOT_EVALUABLE, Cohort, effect, join, suggest
-from treset.monitor.values import TRANSFORMED, Changes, Measure, changes, read, when
+from treset.monitor.values import TRANSFORMED, Changes, Measure, changes, read
+from treset.monitor.visits import when
 from treset.study.model import Endpoint, TregMonitor
 
 #: Shown with every trial where they were measured, never tested: population, measure, marker.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from treset.errors import TresetError
 from treset.monitor.common import Cohort, join, suggest
+from treset.monitor.visits import in_window, missing_visit, when
 from treset.study.model import Endpoint
 
 #: Measures on a transformed scale that has no zero: ratios of them mean nothing.
@@ -253,7 +253,7 @@ def changes(cohort: Cohort, endpoint: Endpoint, origin: str, baseline: str, min_
     baseline = endpoint.baseline or baseline
     what = measure_of(endpoint, origin)
     values = read(cohort, what, min_events if endpoint.min_events is None else endpoint.min_events)
-    problem = values.problem or _missing_visit(cohort, endpoint, baseline)
+    problem = values.problem or missing_visit(cohort, endpoint, baseline)
     by_sample = values.table.to_dict("index")
     stimulus = cohort.sheet["stimulus"].to_dict()
     rows = []
@@ -283,44 +283,6 @@ def measure_of(endpoint: Endpoint, origin: str) -> Measure:
     return Measure(origin, endpoint.population, endpoint.measure, endpoint.marker or "", endpoint.parent)
 
 
-def when(endpoint: Endpoint) -> str:
-    """Name an endpoint's time: its visit, or ``days 5 to 10``."""
-    if not endpoint.window:
-        return endpoint.visit
-    return f"days {endpoint.window[0]:g} to {endpoint.window[-1]:g}"
-
-
-def _missing_visit(cohort: Cohort, endpoint: Endpoint, baseline: str) -> str:
-    known = cohort.sheet["visit"].unique()
-    visit = endpoint.visit
-    if baseline not in known:
-        return f"no sample of baseline visit {baseline!r}{suggest(baseline, known)}"
-    if endpoint.window:
-        if len(endpoint.window) != 2:
-            return "the window is not a first and a last day"
-        inside = cohort.sheet["day"].between(*endpoint.window) & (cohort.sheet["visit"] != baseline)
-        return "" if inside.any() else f"no sample in the {when(endpoint)}"
-    if visit not in known:
-        return f"no sample of visit {visit!r}{suggest(visit, known)}"
-    return "" if visit != baseline else f"visit {visit!r} is the baseline itself"
-
-
-def _in_window(cohort: Cohort, patient: str, endpoint: Endpoint, baseline: str) -> tuple[str | None, str]:
-    """The patient's sample nearest the middle of the window (the earlier of two as near), or None and why none."""
-    own = cohort.sheet[(cohort.sheet["patient"] == patient) & (cohort.sheet["visit"] != baseline)]
-    own = own[own["day"].between(*endpoint.window)]
-    if own.empty:
-        return None, f"no sample in the {when(endpoint)}"
-    middle = sum(endpoint.window) / 2
-    ranked = sorted((abs(day - middle), day, str(sample)) for sample, day in own["day"].items())
-    if len(ranked) > 1 and ranked[0][:2] == ranked[1][:2]:
-        raise TresetError(
-            f"samples: patient {patient!r} has several samples on day {ranked[0][1]:g} "
-            f"({ranked[0][2]}, {ranked[1][2]}), expected is one; exclude the others in the sheet (column exclude)"
-        )
-    return ranked[0][2], ""
-
-
 def _of_patient(
     cohort: Cohort, by_sample: dict, stimulus: dict, endpoint: Endpoint, who: tuple[str, str]
 ) -> dict[str, object]:
@@ -330,7 +292,7 @@ def _of_patient(
     reasons, found = [], {}
     for visit, end in ((baseline, "baseline"), (when(endpoint), "visit")):
         if end == "visit" and endpoint.window:
-            sample, missing = _in_window(cohort, patient, endpoint, baseline)
+            sample, missing = in_window(cohort, patient, endpoint, baseline)
         else:
             sample, missing = cohort.sample(patient, visit)
         if sample is None:

@@ -22,6 +22,7 @@ import pandas as pd
 
 from treset import profile
 from treset.monitor import treg
+from treset.stats import equivalence_between, equivalence_paired, hazard_ratio, rate_ratio
 from treset.study.model import Endpoint, TregMonitor
 
 PRIMARY = Endpoint("expansion", "primary", "Treg", "percent_of_parent", "V1", direction="either")
@@ -126,6 +127,39 @@ def note(lists: dict[str, list[float]], row: dict, shifted: bool, extra: float) 
     lists["estimate"].append(row["estimate"] - truth + SHIFT)
 
 
+def alone(repeats: int, seed: int) -> dict[str, float]:
+    """Tests that no trial above makes primary: equivalence at its margin, rates of counts, times to an event."""
+    rng = np.random.default_rng(seed)
+    arm = np.arange(30) < 15
+    wrong: dict[str, list[bool]] = {
+        name: [] for name in ("equivalence_paired_12", "equivalence_15_15", "rates", "hazards")
+    }
+    covered: dict[str, list[bool]] = {"rates": [], "hazards": []}
+    refused = 0
+    for _ in range(repeats):
+        # the truth is at the margin: to claim equivalence is wrong
+        wrong["equivalence_paired_12"].append(equivalence_paired(rng.normal(0.3, 0.2, 12), 0.3).p_value < 0.05)
+        wrong["equivalence_15_15"].append(
+            equivalence_between(rng.normal(0.3, 0.2, 15), rng.normal(0, 0.2, 15), 0.3).p_value < 0.05
+        )
+        for truth in (0.0, math.log(0.5)):
+            counts = rng.poisson(rng.gamma(1.0, 4 * np.where(arm, math.exp(truth), 1.0)))
+            rates = rate_ratio(counts, np.ones(30), arm)
+            times = rng.exponential(100 / np.where(arm, math.exp(truth), 1.0))
+            hazards = hazard_ratio(np.minimum(times, 180), times <= 180, arm)
+            refused += math.isnan(rates.p_value)
+            if truth == 0.0:
+                wrong["rates"].append(rates.p_value < 0.05)
+                wrong["hazards"].append(hazards.p_value < 0.05)
+            else:
+                covered["rates"].append(rates.lower <= truth <= rates.upper)
+                covered["hazards"].append(hazards.lower <= truth <= hazards.upper)
+    figures = {f"{name}_false_positive": float(np.mean(found)) for name, found in wrong.items()}
+    return figures | {f"{name}_coverage": float(np.mean(found)) for name, found in covered.items()} | {
+        "rates_without_a_result": refused / (2 * repeats)
+    }  # fmt: skip
+
+
 def ms_il2(repeats: int, seed: int) -> dict[str, float]:
     """MS-IL2 as published (NCT02424396): Treg unchanged at day 5, x1.26 at day 15, CD25 on Treg x2.17 at day 5.
 
@@ -177,6 +211,7 @@ def main() -> None:
     figures: dict[str, float] = {}
     for seed, name in enumerate(DESIGNS):
         figures |= null_trials(name, repeats, seed)
+    figures |= alone(repeats, 11)
     figures |= ms_il2(published, 7)
     figures |= {"repeats": repeats, "ms_il2_repeats": published, "seconds": round(time.perf_counter() - start, 1)}
     for name, value in figures.items():

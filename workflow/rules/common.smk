@@ -27,7 +27,7 @@ def inside(path):
 SHEET = STUDY.included.set_index("sample", drop=False)
 SHEET["file"] = [inside(path) for path in SHEET["file"]]
 SAMPLES = list(SHEET.index)
-MONITORS = [name for name in ("treg", "bcell", "signalling", "discovery") if getattr(STUDY.monitors, name) is not None]
+MONITORS = [name for name in ("treg", "bcell", "signalling", "clinical", "discovery") if getattr(STUDY.monitors, name)]
 
 
 def results(*parts):
@@ -44,6 +44,13 @@ def sheet_rows(columns):
     """These columns of the sheet as plain rows, so that a rule depends on nothing else of it."""
     rows = SHEET[columns].astype(object).where(SHEET[columns].notna(), None)
     return rows.to_dict("records")
+
+
+def clinical_file(wildcards):
+    """The clinical table, for the monitor that reads it."""
+    if wildcards.monitor != "clinical":
+        return []
+    return str(STUDY.root / STUDY.monitors.clinical.file)
 
 
 def megabytes(base, per_input):

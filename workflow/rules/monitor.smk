@@ -29,6 +29,7 @@ rule monitor:
     input:
         profiles=results("profiles.parquet"),
         samples=inside(STUDY.samples_file),
+        clinical=clinical_file,
     output:
         effects=results("monitors", "{monitor}", "effects.tsv"),
         patients=results("monitors", "{monitor}", "patients.tsv"),

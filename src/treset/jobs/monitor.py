@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from treset.io.table import read_profiles
-from treset.monitor import run_monitor
+from treset.monitor import read_clinical, run_monitor
 from treset.monitor.common import write
 from treset.study.model import Study
 
@@ -18,7 +18,7 @@ def monitor(name: str, profiles: Path, study: Study, folder: Path, markers: Sequ
     Parameters
     ----------
     name
-        ``treg``, ``bcell`` or ``discovery``.
+        One of ``treset.monitor.MONITORS``.
     profiles
         Any table of the waist's form.
     study
@@ -31,6 +31,9 @@ def monitor(name: str, profiles: Path, study: Study, folder: Path, markers: Sequ
     monitors = study.monitors
     if name == "discovery" and monitors.discovery is not None and not monitors.discovery.markers and markers:
         monitors = replace(monitors, discovery=replace(monitors.discovery, markers=tuple(markers)))
-    result = run_monitor(name, read_profiles(profiles), study.samples, monitors, study.baseline)
+    table = None
+    if name == "clinical" and monitors.clinical is not None:
+        table = read_clinical(study.root / monitors.clinical.file)
+    result = run_monitor(name, read_profiles(profiles), study.samples, monitors, study.baseline, table)
     print(f"{name}: {result.summary['verdict']}: {result.summary['reason']}")
     write(result, folder)

@@ -18,6 +18,7 @@ from treset import profile
 from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.table import write_tsv
+from treset.monitor.repeats import originals, repeats_of
 
 #: Columns of effects.tsv.
 EFFECT_COLUMNS = (
@@ -146,6 +147,9 @@ class Cohort:
     notes: tuple[str, ...]
     #: Sample -> (patient, visit), also of those left out.
     identities: dict[str, tuple[str, str]]
+    #: Profiles and sheet of what repeats a measurement (shared controls, technical replicates and their originals); the
+    #: column ``material`` of the sheet says what was measured again.
+    repeats: tuple[pd.DataFrame, pd.DataFrame] | None = None
 
     def visits(self) -> list[str]:
         """Visits by median day; those without a day last, by name."""
@@ -177,7 +181,9 @@ class Cohort:
         return None, f"no sample at {visit}"
 
 
-def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> Cohort:
+def prepare(
+    profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool, replicate_column: str = "replicate_of"
+) -> Cohort:
     """Check both tables against each other and leave out what is no trial sample.
 
     Parameters
@@ -188,12 +194,14 @@ def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> 
         The sheet: sample, patient, visit; the other columns of ``Study.samples`` are blank where they are missing.
     resting
         Where some samples have a stimulus and others have none: use those without only.
+    replicate_column
+        Column of the sheet that names the sample of which a row is a technical replicate; blank or absent: of none.
 
     Raises
     ------
     TresetError
-        For a malformed table, a profile of a sample that the sheet does not know, or a sample whose patient, visit,
-        arm, disease or stimulus differs between the two.
+        For a malformed table, a replicate of a sample that is not there, a profile of a sample that the sheet does not
+        know, or a sample whose patient, visit, arm, disease or stimulus differs between the two.
     """
     table = profile.validate(profiles, "profiles")
     sheet = _sheet(samples)
@@ -203,6 +211,9 @@ def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> 
         left_out[str(sample)] = f"excluded in the sheet: {reason}"
     for sample in sheet.index[sheet["anchor"]]:
         left_out.setdefault(str(sample), "a shared control, not a patient")
+    original = originals(sheet, replicate_column)
+    for sample, of in original[original != ""].items():
+        left_out.setdefault(str(sample), f"a technical replicate of {of}")
     for sample in sheet.index[~sheet.index.isin(table["sample"].unique())]:
         left_out.setdefault(str(sample), "no rows in the profiles")
     used = ~sheet.index.isin(list(left_out))
@@ -214,13 +225,14 @@ def prepare(profiles: pd.DataFrame, samples: pd.DataFrame, *, resting: bool) -> 
         }
     used = ~sheet.index.isin(list(left_out))
     patients, notes = _patients(sheet[~sheet["anchor"]])
+    repeats = repeats_of(table, sheet, original)
     by_reason: dict[str, list[str]] = {}
     for sample, reason in left_out.items():
         by_reason.setdefault(reason, []).append(sample)
     notes += [f"left out, {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
     identities = dict(zip(sheet.index, zip(sheet["patient"], sheet["visit"], strict=True), strict=True))
     kept = table[table["sample"].isin(sheet.index[used])]
-    return Cohort(kept, sheet[used], left_out, patients, tuple(notes), identities)
+    return Cohort(kept, sheet[used], left_out, patients, tuple(notes), identities, repeats)
 
 
 def _sheet(samples: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from treset.monitor.common import Cohort, join, suggest
+from treset.monitor.visits import in_window, missing_visit, when
 from treset.study.model import Endpoint
 
 #: Measures on a transformed scale that has no zero: ratios of them mean nothing.
@@ -60,7 +61,7 @@ CHANGE_COLUMNS = (
     "why",
 )  # fmt: skip
 _NO_CHANGE = dict.fromkeys(("sample_baseline", "sample_visit"), "") | dict.fromkeys(
-    ("baseline_value", "visit_value", "change", "fold"), math.nan
+    ("baseline_value", "visit_value", "change", "fold", "start"), math.nan
 )
 _EMPTY = pd.DataFrame(columns=["value", "cells", "half", "why"])
 
@@ -224,7 +225,8 @@ class Changes:
     table
         One row a patient of the sheet: patient, arm, disease, sample_baseline, sample_visit, baseline_value,
         visit_value, change (on the endpoint's scale; NaN: not evaluable), fold (visit / baseline; NaN for transformed
-        measures), why (not evaluable because, or what was done).
+        measures), why (not evaluable because, or what was done), start (the baseline value that the change was
+        computed with: half a cell where it is 0 and a ratio is asked for).
     problem
         Why no patient is evaluable, or "".
     notes
@@ -249,9 +251,9 @@ def changes(cohort: Cohort, endpoint: Endpoint, origin: str, baseline: str, min_
     is not evaluable on these scales.
     """
     baseline = endpoint.baseline or baseline
-    what = Measure(origin, endpoint.population, endpoint.measure, endpoint.marker or "", endpoint.parent)
-    values = read(cohort, what, min_events)
-    problem = values.problem or _missing_visit(cohort, endpoint.visit, baseline)
+    what = measure_of(endpoint, origin)
+    values = read(cohort, what, min_events if endpoint.min_events is None else endpoint.min_events)
+    problem = values.problem or missing_visit(cohort, endpoint, baseline)
     by_sample = values.table.to_dict("index")
     stimulus = cohort.sheet["stimulus"].to_dict()
     rows = []
@@ -260,7 +262,7 @@ def changes(cohort: Cohort, endpoint: Endpoint, origin: str, baseline: str, min_
         if not problem:
             row |= _of_patient(cohort, by_sample, stimulus, endpoint, (str(patient), baseline))
         rows.append(row)
-    table = pd.DataFrame(rows, columns=list(CHANGE_COLUMNS))
+    table = pd.DataFrame(rows, columns=[*CHANGE_COLUMNS, "start"])
     notes = [values.note]
     halved = [str(row["patient"]) for row in rows if "half a cell" in str(row["why"])]
     if halved:
@@ -276,12 +278,9 @@ def changes(cohort: Cohort, endpoint: Endpoint, origin: str, baseline: str, min_
     return Changes(table, problem, tuple(note for note in notes if note))
 
 
-def _missing_visit(cohort: Cohort, visit: str, baseline: str) -> str:
-    known = cohort.sheet["visit"].unique()
-    for label, name in ((baseline, "baseline "), (visit, "")):
-        if label not in known:
-            return f"no sample of {name}visit {label!r}{suggest(label, known)}"
-    return "" if visit != baseline else f"visit {visit!r} is the baseline itself"
+def measure_of(endpoint: Endpoint, origin: str) -> Measure:
+    """Give what an endpoint reads."""
+    return Measure(origin, endpoint.population, endpoint.measure, endpoint.marker or "", endpoint.parent)
 
 
 def _of_patient(
@@ -291,8 +290,11 @@ def _of_patient(
     patient, baseline = who
     row: dict[str, object] = {}
     reasons, found = [], {}
-    for visit, end in ((baseline, "baseline"), (endpoint.visit, "visit")):
-        sample, missing = cohort.sample(patient, visit)
+    for visit, end in ((baseline, "baseline"), (when(endpoint), "visit")):
+        if end == "visit" and endpoint.window:
+            sample, missing = in_window(cohort, patient, endpoint, baseline)
+        else:
+            sample, missing = cohort.sample(patient, visit)
         if sample is None:
             reasons.append(_where_is_it(cohort, patient, visit, missing, end))
         elif sample not in by_sample:
@@ -324,7 +326,7 @@ def _change(first: dict, second: dict, endpoint: Endpoint) -> dict[str, object]:
     start, end = float(first["value"]), float(second["value"])
     if endpoint.scale == "difference":
         fold = end / start if endpoint.measure not in TRANSFORMED and start > 0 else math.nan
-        return {"change": end - start, "fold": fold, "why": ""}
+        return {"change": end - start, "fold": fold, "why": "", "start": start}
     said = []
     if endpoint.measure not in TRANSFORMED:
         if start == 0:
@@ -336,4 +338,4 @@ def _change(first: dict, second: dict, endpoint: Endpoint) -> dict[str, object]:
     ratio = end / start
     fold = math.nan if endpoint.measure in TRANSFORMED else ratio
     change = math.log(ratio) if endpoint.scale == "log_ratio" else 100 * (ratio - 1)
-    return {"change": change, "fold": fold, "why": "; ".join(said)}
+    return {"change": change, "fold": fold, "why": "; ".join(said), "start": start}

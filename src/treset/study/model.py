@@ -124,14 +124,25 @@ class Cohort:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """Two groups of patients whose changes are compared: labels of a column of the sheet."""
+
+    test: str
+    reference: str
+    #: arm, disease or a covariate of the sheet.
+    column: str = "arm"
+
+
+@dataclass(frozen=True)
 class Endpoint:
-    """One question to the profiles: change of a measure from baseline at a visit."""
+    """One question to the profiles (an estimand): change of a measure from baseline at a visit."""
 
     name: str
     role: Literal["primary", "secondary"]
     population: str
     measure: str
-    visit: str
+    #: Visit label; "": the window says when.
+    visit: str = ""
     #: Denominator of percent_of_parent; None: the population's own parent.
     parent: str | None = None
     marker: str | None = None
@@ -141,6 +152,34 @@ class Endpoint:
     direction: Literal["increase", "decrease", "either"] = "increase"
     #: On the scale of the endpoint (natural log for log_ratio); the estimate must reach it for "met".
     minimum_effect: float = 0.0
+    #: First and last day instead of a visit: the patient's sample nearest the middle (the earlier of two as near).
+    window: tuple[float, ...] = ()
+    #: None: the two arms where there are two, all patients where there is one; more arms need a contrast.
+    contrast: Contrast | None = None
+    #: None: the monitor's.
+    alpha: float | None = None
+    #: Secondary endpoints are corrected for multiplicity (Benjamini-Hochberg) within their family.
+    family: str = "secondary"
+    #: None: the monitor's.
+    min_events: int | None = None
+    #: What is to be shown: a change; that there is none beyond ``margin`` either way (equivalence); or none beyond it
+    #: in ``direction`` (non_inferiority, where that direction is the harm).
+    claim: Literal["change", "equivalence", "non_inferiority"] = "change"
+    #: On the scale of the endpoint (natural log for log_ratio); needed by the claims other than change.
+    margin: float | None = None
+
+
+@dataclass(frozen=True)
+class CrossSection:
+    """Patients against healthy donors at baseline, and patients back in the healthy range after therapy."""
+
+    #: Label of the healthy donors in ``column`` of the sheet; they are no patients of any other analysis.
+    healthy: str = "healthy"
+    column: str = "disease"
+    #: Share (percent) of healthy donors that the healthy range holds.
+    range_percent: float = 95.0
+    #: Fewest donors for a healthy range.
+    min_donors: int = 8
 
 
 @dataclass(frozen=True)
@@ -154,6 +193,13 @@ class TregMonitor:
     min_events: int = 50
     #: Responder: change of the primary endpoint at least this fold.
     responder_fold: float | None = None
+    #: The arm the others are compared with; None: found by its name (placebo, control) or by its dose.
+    reference_arm: str | None = None
+    #: Visits of the maintenance analyses (repeated measures, time-averaged change); empty: all after the baseline.
+    maintenance: tuple[str, ...] = ()
+    #: Column of the sheet that names the sample of which a row is a technical replicate.
+    replicate_column: str = "replicate_of"
+    cross_section: CrossSection | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +259,38 @@ class SignallingMonitor:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """One clinical outcome, read from the rows of its measure in the clinical table."""
+
+    name: str
+    #: Value of the column measure.
+    measure: str
+    #: score: change from the last value up to day 0; count: sum of the values; event: 1 at the event, 0 when last seen
+    #: without it.
+    kind: Literal["score", "count", "event"]
+    role: Literal["primary", "secondary"] = "secondary"
+    direction: Literal["increase", "decrease", "either"] = "decrease"
+    #: First and last day that count; empty: every day after 0 (of a score the last value).
+    window: tuple[float, ...] = ()
+    #: On the scale of the outcome (points of a score; natural log of a ratio of rates or hazards).
+    minimum_effect: float = 0.0
+
+
+@dataclass(frozen=True)
+class ClinicalMonitor:
+    """Settings of the monitor clinical."""
+
+    #: Table of patient, day, measure, value; relative to the study's folder.
+    file: str
+    outcomes: tuple[Outcome, ...]
+    alpha: float = 0.05
+    #: None: as the monitor treg finds it.
+    reference_arm: str | None = None
+    #: Two groups to compare; None: the two arms where there are two.
+    contrast: Contrast | None = None
+
+
+@dataclass(frozen=True)
 class DiscoveryMonitor:
     """Settings of the monitor discovery."""
 
@@ -239,6 +317,7 @@ class Monitors:
     treg: TregMonitor | None = None
     bcell: BcellMonitor | None = None
     signalling: SignallingMonitor | None = None
+    clinical: ClinicalMonitor | None = None
     discovery: DiscoveryMonitor | None = None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from treset.study.document import Document, Route
+from treset.study.estimands import check_clinical, check_endpoint, check_treg, has_visit
 from treset.study.faults import Collector, hint, listed, place
 from treset.study.model import (
     BcellMonitor,
@@ -62,12 +63,15 @@ def check_questions(asked: Asked) -> None:
         _baseline(asked)
     if monitors.treg is not None:
         _primary(asked, monitors.treg.endpoints)
+        check_treg(asked, monitors.treg)
         for position, endpoint in enumerate(monitors.treg.endpoints):
             _endpoint(asked, ("monitors", "treg", "endpoints", position), endpoint, monitors.treg.origin)
     if monitors.bcell is not None:
         _bcell(asked, monitors.bcell)
     if monitors.signalling is not None:
         _signalling(asked, monitors.signalling)
+    if monitors.clinical is not None:
+        check_clinical(asked, monitors.clinical)
     if monitors.discovery is not None and asked.sheet is not None:
         _discovery(asked, monitors.discovery, asked.sheet)
     _counted(asked)
@@ -139,6 +143,7 @@ def _primary(asked: Asked, endpoints: tuple[Endpoint, ...]) -> None:
 
 def _endpoint(asked: Asked, route: Route, endpoint: Endpoint, origin: str) -> None:
     faults, document = asked.faults, asked.document
+    check_endpoint(asked, route, endpoint)
     _population(asked, (*route, "population"), endpoint.population, origin)
     if endpoint.measure in _WITH_MARKER and endpoint.marker is None:
         sentence = (
@@ -165,7 +170,8 @@ def _endpoint(asked: Asked, route: Route, endpoint: Endpoint, origin: str) -> No
             f"cells_per_ul: fill in the column in {place(asked.sheet.file)}"
         )
         faults.add(document.where((*route, "measure")), sentence)
-    _visits(asked, route, endpoint)
+    if has_visit(endpoint):
+        _visits(asked, route, endpoint)
 
 
 def _population(asked: Asked, route: Route, name: str, origin: str) -> None:

@@ -18,7 +18,7 @@ from treset.monitor.common import EFFECT_COLUMNS, prepare
 from treset.monitor.effects import decide, paired
 from treset.monitor.values import changes
 from treset.stats import wilcoxon_signed_rank
-from treset.study.model import Endpoint, Monitors, TregMonitor
+from treset.study.model import Contrast, Endpoint, Monitors, TregMonitor
 
 PRIMARY = Endpoint("expansion", "primary", "Treg", "percent_of_parent", "D8")
 DAYS = {"D0": 0, "D8": 8}
@@ -183,14 +183,20 @@ def test_the_reference_arm_is_not_guessed():
     assert dosed.summary["verdict"] == "met" and "A vs B" in primary(dosed)["contrast"]
 
 
-def test_three_arms_are_tested_together_and_shown_apart():
+def test_three_arms_are_never_pooled_and_a_contrast_names_two():
     samples = visits(patients(21), DAYS)
     samples["arm"] = np.repeat(["placebo", "low", "high"], 14)
     result = run(np.r_[np.zeros(7) + 0.01, CHANGE[:7], 2 * CHANGE[:7]], samples=samples)
-    assert primary(result)["contrast"] == "D8 vs D0" and primary(result)["n"] == 21
+    assert primary(result)["verdict"] == "not evaluable" and math.isnan(primary(result)["estimate"])
+    assert "3 arms (placebo, low, high), which are not pooled" in result.summary["reason"]
     contrasts = result.effects["contrast"].tolist()
     assert "D8 vs D0, low vs placebo" in contrasts and "D8 vs D0, arm high" in contrasts
-    assert any("all patients together" in note for note in result.summary["notes"])
+    asked = dataclasses.replace(PRIMARY, contrast=Contrast("high", "placebo"))
+    change = np.r_[np.zeros(7) + 0.01, CHANGE[:7], 2 * CHANGE[:7]]
+    found = primary(run(change, asked, samples=samples))
+    assert found["contrast"] == "D8 vs D0, high vs placebo" and found["n"] == 14
+    shift = np.median(np.subtract.outer(2 * CHANGE[:7], np.zeros(7) + 0.01))
+    assert found["estimate"] == pytest.approx(shift, abs=1e-4)
 
 
 def test_secondary_endpoints_are_a_family_of_their_own():
@@ -225,7 +231,10 @@ def test_always_shown_rows_and_other_visits_are_not_tested():
     ]
     result = treg(pd.concat([waist, table(ratio)]), samples, settings(), "D0")
     shown = result.effects[result.effects["role"] == "descriptive"].set_index("contrast")
-    assert shown["population"].tolist() == ["Treg", "Treg"] and shown["p_value"].isna().all()
+    assert shown["population"].tolist() == ["Treg", "Treg", "NK CD56bright", "Eosinophils"]
+    assert shown["p_value"].isna().all()
+    assert shown["verdict"].tolist() == ["", "", "not evaluable", "not evaluable"]
+    shown = shown[shown["population"] == "Treg"]
     assert shown.loc["D8 vs D0", "estimate"] == pytest.approx(math.log(2))
     assert shown.loc["D28 vs D0", "measure"] == "percent_of_parent"
     assert any("'NK CD56bright' is not in the profiles" in note for note in result.summary["notes"])

@@ -68,11 +68,17 @@ def rule(context: Context, name: str) -> str:
         first = treg.primary(context)
         if first is None:
             return ""
+        time = first.visit or f"days {' to '.join(f'{day:g}' for day in first.window)}"
+        alpha = m.treg.alpha if first.alpha is None else first.alpha
+        if first.claim != "change":
+            margin = text.change(first.margin, first.scale) if first.margin is not None else "that is not set"
+            claim = first.claim.replace("_", "-")
+            return f"met: {claim} at {time} within a margin of {margin}, one-sided p < {alpha:g}"
         size = f" of at least {text.change(first.minimum_effect, first.scale)}" if first.minimum_effect else ""
         way = {"increase": "an increase", "decrease": "a decrease"}.get(first.direction, "a change")
         if first.direction == "decrease" and first.minimum_effect:
             size = f" to at most {text.change(-abs(first.minimum_effect), first.scale)}"
-        return f"met: {way}{size} at {first.visit} with two-sided p < {m.treg.alpha:g}"
+        return f"met: {way}{size} at {time} with two-sided p < {alpha:g}"
     if name == "bcell" and m.bcell:
         return f"met: at least {100 * m.bcell.min_reset_share:g} % of evaluable patients reset"
     if name == "discovery" and m.discovery:

@@ -96,12 +96,12 @@ def draw_dense(x: np.ndarray, size: int, seed: int, backend: Backend) -> Draw:
     rest = np.setdiff1d(np.arange(n), first, assume_unique=True)
     wanted = size - len(first)
     generator = np.random.default_rng([seed, 1])
-    sparse = _sparseness(x, generator, backend) ** _POWER
+    sparse = _floored(_sparseness(x, generator, backend) ** _POWER)
     chance = inclusion(sparse[rest], wanted)
     second = rest[systematic(chance, generator)]
     # a cell is in the sketch by the first draw or, missed by it, by the second; what the second would have given the
     # cells of the first follows from the factor that it gave the others
-    below = (chance < 1.0) & (sparse[rest] > 0.0)
+    below = chance < 1.0
     factor = float((chance[below] / sparse[rest][below]).max()) if below.any() else np.inf
     missed = 1.0 - len(first) / n
     again = np.minimum(factor * sparse, 1.0) if below.any() else np.ones(n)
@@ -118,18 +118,15 @@ def inclusion(weight: np.ndarray, size: int) -> np.ndarray:
     Parameters
     ----------
     weight
-        (n,) not negative; where too few are above 0 all count the same.
+        (n,) not negative; none counts less than a billionth of the largest, so that every cell has a chance.
     size
         At most n.
     """
-    if (weight > 0).sum() < size:
-        weight = np.ones(len(weight))
-    chance = np.zeros(len(weight))
+    weight = _floored(weight)
     certain = np.zeros(len(weight), dtype=bool)
     while True:
         left = size - certain.sum()
-        total = weight[~certain].sum()
-        chance = np.where(certain, 1.0, weight * (left / total) if total > 0 else 0.0)
+        chance = np.where(certain, 1.0, weight * (left / max(weight[~certain].sum(), np.finfo(float).tiny)))
         over = ~certain & (chance >= 1.0)
         if not over.any():
             return chance
@@ -153,6 +150,13 @@ def systematic(chance: np.ndarray, generator: np.random.Generator) -> np.ndarray
     steps *= wanted / steps[-1]
     hits = np.searchsorted(steps, generator.random() + np.arange(wanted), side="right")
     return np.sort(np.concatenate([certain, open_rows[np.minimum(hits, len(open_rows) - 1)]]))
+
+
+def _floored(weight: np.ndarray) -> np.ndarray:
+    """Weights relative to the largest, at least 1e-9; all 1 where all are 0."""
+    largest = weight.max(initial=0.0)
+    # a subnormal largest would overflow in the division
+    return np.maximum(weight / largest, 1e-9) if largest > np.finfo(float).tiny else np.ones(len(weight))
 
 
 def _sparseness(x: np.ndarray, generator: np.random.Generator, backend: Backend) -> np.ndarray:

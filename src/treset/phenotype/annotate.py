@@ -16,6 +16,8 @@ CLUSTER_COLUMNS = ["cluster", "population", "confidence", "n_cells", "decided_by
 _SMALL_PIECE = 0.05
 #: Cells that no population claims join the largest piece of their kind only when there are fewer than this.
 _FEW_UNASSIGNED = 20
+#: Fewer cells of a name than this cannot win a vote of neighbours when the other cells are mapped.
+_FEWEST = 5
 
 
 def cluster_names(labels: np.ndarray) -> np.ndarray:
@@ -70,7 +72,8 @@ def merge_by_tree(
     Every small cluster is named by its cells; those of one name within one coarse cluster become one cluster. So a
     rare population has a cluster of its own although the coarse clustering did not see it, and subsets that the tree
     does not know stay apart. A piece with under 5 % of its population joins the largest piece of that population; of
-    cells that no population claims, only pieces of under 20 cells do.
+    cells that no population claims, only pieces of under 20 cells do. A name with under 5 cells in all makes no
+    cluster: its cells stay with the largest piece of their coarse cluster, whose confidence they lower.
 
     Parameters
     ----------
@@ -94,8 +97,15 @@ def merge_by_tree(
     nameless = size["name"] == "unassigned"
     small = size["weight"] < np.where(nameless, _FEW_UNASSIGNED, _SMALL_PIECE * size["total"])
     size["goes"] = size["coarse"].where(~small, size["name"].map(largest))
-    goes = pieces.merge(size[["name", "coarse", "goes"]], on=["name", "coarse"], how="left", validate="many_to_one")
-    return goes.groupby(["name", "goes"], sort=True).ngroup().to_numpy(dtype=np.int64)
+    size["as"] = size["name"]
+    enough = size["name"].map(pieces["name"].value_counts()) >= _FEWEST
+    most = size[enough].sort_values("weight", kind="stable").drop_duplicates("coarse", keep="last").set_index("coarse")
+    stays = ~enough & size["coarse"].isin(most.index)
+    for column in ("as", "goes"):
+        size.loc[stays, column] = size.loc[stays, "coarse"].map(most[column])
+    key = ["name", "coarse"]
+    goes = pieces.merge(size[[*key, "as", "goes"]], on=key, how="left", validate="many_to_one")
+    return goes.groupby(["as", "goes"], sort=True).ngroup().to_numpy(dtype=np.int64)
 
 
 def name_clusters(

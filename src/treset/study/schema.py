@@ -191,7 +191,7 @@ def _report(document: Document, error: ValidationError, faults: Collector) -> No
 def _expected(document: Document, route: Route, error: ValidationError) -> str:
     found, rule, wanted = said(error.instance), error.validator, error.validator_value
     # where a number or a certain word is allowed, the description says which
-    if rule == "type" and not ("pattern" in error.schema and isinstance(wanted, list)):
+    if rule == "type" and not ("pattern" in error.schema and {"number", "integer"} & set(wanted)):
         kinds = [wanted] if isinstance(wanted, str) else list(wanted)
         expected = " or ".join(_TYPES[kind] for kind in kinds)
         if "string" in kinds and isinstance(error.instance, int | float):

@@ -89,6 +89,13 @@ def test_subsets_that_the_tree_does_not_know_stay_apart_but_for_fragments():
     assert set(merged[900:].tolist()) == {merged[0]}  # 10 of 910 is under 5 %
 
 
+def test_a_name_with_four_cells_in_all_makes_no_cluster():
+    coarse = np.repeat([0, 1], [300, 200])
+    population = np.array(["CD4 T"] * 300 + ["CD8 T"] * 196 + ["B"] * 4, dtype=object)
+    merged = merge_by_tree(coarse, np.repeat([0, 1, 2], [300, 196, 4]), population, NODES, 0.5)
+    assert set(merged[496:].tolist()) == {merged[300]} and len(set(merged.tolist())) == 2
+
+
 def test_pieces_that_no_population_claims_stay_apart():
     coarse = np.repeat([0, 1], [2000, 40])
     nobody = np.array(["unassigned"] * 2040, dtype=object)

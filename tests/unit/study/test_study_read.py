@@ -120,7 +120,10 @@ def test_a_resolution_is_a_number_or_auto(tmp_path: Path) -> None:
     assert read("auto") == "auto" and read("2") == 2.0 and isinstance(read("2"), float)
     faults = faults_of(write(tmp_path, CONFIG + "cohort: {resolution: best, metaclusters: 2.5}\n"))
     assert any("cohort.resolution is 'best', expected: a number above 0, or auto" in fault for fault in faults)
-    assert any("cohort.metaclusters is 2.5 (a number), expected: a whole number from 2 to 90, or auto" in fault for fault in faults)
+    assert any(
+        "cohort.metaclusters is 2.5 (a number), expected: a whole number from 2 to 90, or auto" in fault
+        for fault in faults
+    )
     values = {**yaml.safe_load(write(tmp_path).read_text()), "cohort": {"metaclusters": "12", "resolution": "auto"}}
     cohort = read_study(write(tmp_path), values, files=False).cohort
     assert (cohort.metaclusters, cohort.resolution) == (12, "auto")

@@ -6,7 +6,8 @@ The 28 files of ``himc_plate3`` are one control, one file a manual gate; they ar
 file (the label) is unknown to everything but the score. F1 is that of the best cluster of each gate ("best") and that
 of the best one-to-one matching ("Hungarian", Weber 2016, doi:10.1002/cyto.a.23030), mean over the gates. "FlowSOM"
 is the own map of 10 x 10 nodes with 40 consensus metaclusters: the Python package is GPL and is not used.
-Two readings of each clustering: its clusters as they are, and its clusters named and merged by the tree.
+Three readings of each clustering: "clusters" as the algorithm found them (no tree), "split" by the names of the small
+clusters, and "named": all clusters of one name together. The names come from the gates of the cells.
 """
 
 from __future__ import annotations
@@ -168,11 +169,13 @@ def main() -> None:
         figures |= rare(file, whole, truth, populations, folder)
     print(pd.DataFrame(rows).T.round(3).to_string())
     print(pd.Series({k: v for k, v in figures.items() if k.startswith("rare")}).round(3).to_string())
-    merged = max(rows[name]["named_best"] for name in ("leiden", "som"))
     flowsom = rows["flowsom40"]["clusters_best"]
-    figures["bar_clusters_mean_f1_over_28"] = 0.60
-    figures["bar_met"] = bool(merged >= 0.60 and merged > flowsom)
-    print(f"clusters merged by the tree {merged:.3f} (bar 0.60), FlowSOM's 40 metaclusters {flowsom:.3f}")
+    figures["bar_mean_f1_over_28"] = 0.60
+    # the bar can be read in two ways; both are told
+    for reading in ("clusters", "named"):
+        value = max(rows[name][f"{reading}_best"] for name in ("leiden", "som"))
+        figures[f"bar_met_{reading}"] = bool(value >= 0.60 and value > flowsom)
+        print(f"{reading}: mean F1 {value:.3f} (bar 0.60; FlowSOM's 40 metaclusters {flowsom:.3f})")
     figures |= {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

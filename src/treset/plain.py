@@ -28,6 +28,9 @@ def from_plain(kind: typing.Any, value: typing.Any) -> typing.Any:
     if origin in (typing.Union, types.UnionType):
         if value is None:
             return None
+        # a number, or one of a few words (resolution: auto)
+        if any(typing.get_origin(arm) is typing.Literal and value in typing.get_args(arm) for arm in inner):
+            return value
         return from_plain(next(arm for arm in inner if arm is not types.NoneType), value)
     if origin is tuple:
         return tuple(from_plain(inner[0], item) for item in value)

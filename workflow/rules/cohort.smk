@@ -5,6 +5,8 @@ rule cohort:
     output:
         sketch=results("cohort", "sketch.h5ad"),
         clusters=results("cohort", "clusters.tsv"),
+        stability=results("cohort", "stability.tsv"),
+        concordance=results("cohort", "concordance.tsv"),
         populations=results("cohort", "populations.tsv"),
         thresholds=results("cohort", "thresholds.tsv"),
         panel=results("cohort", "panel.tsv"),

@@ -14,10 +14,13 @@ import pandas as pd
 from scipy import sparse
 
 from treset.compute import Backend, open_backend
+from treset.compute.cpu import by_size
 from treset.errors import TresetError
 from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.io.table import write_tsv
 from treset.phenotype import annotate, gates, sketch
+from treset.phenotype.cluster import cluster_cells, overcluster
+from treset.phenotype.concordance import concordance
 from treset.phenotype.map import reach, smooth
 from treset.phenotype.represent import fit_representation, variable_genes
 from treset.phenotype.tree import Node, resolve, rule_markers, spelling
@@ -52,31 +55,43 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
     settings
         The study's.
     folder
-        ``sketch.h5ad``, ``clusters.tsv``, ``populations.tsv`` and ``thresholds.tsv`` are written there.
+        ``sketch.h5ad``, ``clusters.tsv``, ``stability.tsv``, ``concordance.tsv``, ``populations.tsv``,
+        ``thresholds.tsv`` and ``panel.tsv`` are written there.
     """
     backend = open_backend(settings.backend)
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
-    cells, panel = draw_sketch(samples, settings.cohort.sketch_cells, settings.seed)
-    neighbors = embed(cells, settings, backend)
+    cells, panel = draw_sketch(samples, settings, backend)
+    neighbors, stability = embed(cells, settings, backend)
     nodes = resolve(settings.populations, cells.var_names, spelling(settings.modality))
-    thresholds, names = phenotype(cells, nodes, neighbors, settings)
+    thresholds, names, agreement = phenotype(cells, nodes, neighbors, settings)
     cells.uns["treset"] = _provenance(settings, backend)
     write_tsv(thresholds, folder / "thresholds.tsv")
     write_tsv(names, folder / "clusters.tsv")
+    write_tsv(stability, folder / "stability.tsv")
+    write_tsv(agreement, folder / "concordance.tsv")
     write_tsv(population_table(nodes), folder / "populations.tsv")
     write_tsv(panel, folder / "panel.tsv")
     write_h5ad(cells, folder / "sketch.h5ad")
 
 
-def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> tuple[AnnData, pd.DataFrame]:
+def draw_sketch(
+    samples: Mapping[str, Path], settings: CohortSettings, backend: Backend
+) -> tuple[AnnData, pd.DataFrame]:
     """An equal share of kept cells from every sample.
 
     Returns
     -------
-    The sketch, and ``panel.tsv``: which channel of each file is which marker, or how many genes it has.
+    The sketch (``obs`` with ``uniform`` and ``weight`` where it was drawn by density), and ``panel.tsv``: which channel
+    of each file is which marker, or how many genes it has.
     """
     import anndata
 
+    seed, by_density = settings.seed, settings.cohort.sketch == "density"
+    if by_density and settings.modality == "rna":
+        raise TresetError(
+            "cohort.sketch is density, which measures distances between lineage markers and is for cytometry only: "
+            "set cohort.sketch: stratified"
+        )
     kept = {sample: np.flatnonzero(_keep(path)) for sample, path in samples.items()}
     empty = sorted(sample for sample, rows in kept.items() if not len(rows))
     if empty:
@@ -84,16 +99,23 @@ def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> tuple[An
             f"no cell of sample {', '.join(empty)} passes the quality filters: see its quality.tsv for which filter "
             "drops them, and set 'exclude' with a reason in the sample sheet or change the filter in the config"
         )
-    shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, budget)
+    shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, settings.cohort.sketch_cells)
     parts, panels = [], []
     for sample, path in samples.items():
-        rows = kept[sample][sketch.draw(len(kept[sample]), shares[sample], sketch.sample_seed(seed, sample))]
-        whole = read_h5ad(path)
+        whole, own_seed = read_h5ad(path), sketch.sample_seed(seed, sample)
+        if by_density:
+            lineage = (whole.var["role"] == "lineage").to_numpy()
+            drawn = sketch.draw_dense(_dense(whole.X)[kept[sample]][:, lineage], shares[sample], own_seed, backend)
+            rows = kept[sample][drawn.rows]
+        else:
+            rows = kept[sample][sketch.draw(len(kept[sample]), shares[sample], own_seed)]
         found = dict(whole.uns["treset_panel"]) or {
             "sample": [sample], "marker": ["(genes)"], "channel": [str(whole.n_vars)], "how": ["genes in the file"]
         }  # fmt: skip
         panels.append(pd.DataFrame({name: list(values) for name, values in found.items()}, columns=PANEL_COLUMNS))
         obs = whole.obs[["sample", "batch"]].iloc[rows].astype(str)
+        if by_density:
+            obs["uniform"], obs["weight"] = drawn.uniform, drawn.weight
         part = anndata.AnnData(whole.X[rows], obs=obs, var=whole.var)
         parts.append(part)
     joined = anndata.concat(parts, join="inner", merge="same")
@@ -105,12 +127,12 @@ def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> tuple[An
     return joined, pd.concat(panels, ignore_index=True)
 
 
-def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> np.ndarray:
+def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> tuple[np.ndarray, pd.DataFrame]:
     """Coordinates, clusters and layout of the sketch, into ``cells``.
 
     Returns
     -------
-    Each cell's neighbours (n, k) in the sketch, itself first.
+    Each cell's neighbours (n, k) in the sketch, itself first; and ``stability.tsv``.
     """
     options, seed = settings.cohort, settings.seed
     if settings.modality == "rna":
@@ -136,30 +158,28 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> np.ndar
         cells.var.loc[chosen, "pca_mean"] = space.mean
     print(f"{cells.n_obs} cells, {int(chosen.sum())} variables, {coordinates.shape[1]} coordinates")
     graph = backend.graph(coordinates, k, seed)
-    labels = backend.leiden(graph, options.resolution, seed)
-    found = int(labels.max()) + 1
-    if found > options.max_clusters:
-        raise TresetError(
-            f"Leiden found {found} clusters, more than cohort.max_clusters = {options.max_clusters}: "
-            f"lower cohort.resolution ({options.resolution})"
-        )
-    print(f"{found} clusters")
-    cells.obs["cluster"] = pd.Categorical(annotate.cluster_names(labels))
+    clusters = cluster_cells(coordinates, graph, options, backend, seed)
+    chosen_row = clusters.stability[clusters.stability["chosen"]].iloc[0]
+    print(f"{options.algorithm} at {clusters.setting:g}: {clusters.labels.max() + 1} clusters ({chosen_row['note']})")
+    cells.obs["cluster"] = pd.Categorical(annotate.cluster_names(clusters.labels))
     cells.obsm["X_umap"] = backend.umap(
         coordinates, graph, min_dist=options.umap_min_dist, epochs=options.umap_epochs, seed=seed
     )
     cells.uns["reach"] = reach(backend, coordinates)
-    return backend.knn(coordinates, coordinates, k)[0]
+    return backend.knn(coordinates, coordinates, k)[0], clusters.stability
 
 
 def phenotype(
     cells: AnnData, nodes: Sequence[Node], neighbors: np.ndarray, settings: CohortSettings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Thresholds, gates and cluster names of the sketch; ``population`` and ``cluster_population`` into ``cells.obs``.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Thresholds, gates and named clusters of the sketch.
+
+    ``population`` and ``cluster_population`` go into ``cells.obs``; ``cluster`` is replaced by the clusters that the
+    tree has split and merged, with what was found without it in ``cluster_before_merge``.
 
     Returns
     -------
-    ``thresholds.tsv`` and ``clusters.tsv``.
+    ``thresholds.tsv``, ``clusters.tsv`` and ``concordance.tsv``.
     """
     batch = cells.obs["batch"].to_numpy(dtype=str)
     markers = rule_markers(nodes)
@@ -172,16 +192,33 @@ def phenotype(
         columns = {m: np.asarray(cells.X[:, i]) for i, m in enumerate(cells.var_names)}
         limits = {"floor": 0.5, "min_distance": 0.6}
         extra = list(cells.var_names)
-    thresholds = gates.fit_thresholds(columns, batch, nodes, positivity=extra, **limits)
-    population, _ = gates.deepest(gates.apply_gates(columns, batch, nodes, thresholds), nodes)
-    cluster = cells.obs["cluster"].to_numpy(dtype=str)
-    shown = pd.DataFrame(columns)
-    names = annotate.name_clusters(cluster, population, nodes, shown, settings.cohort.min_purity)
-    cells.obs["population"] = pd.Categorical(population)
-    cells.obs["cluster_population"] = pd.Categorical(
-        cells.obs["cluster"].map(dict(zip(names["cluster"], names["population"], strict=True))).astype(str)
+    # a draw by density changes the shape of the densities, so thresholds are found on its uniform half
+    fit = cells.obs["uniform"].to_numpy() if "uniform" in cells.obs else np.ones(cells.n_obs, dtype=bool)
+    weight = cells.obs["weight"].to_numpy() if "weight" in cells.obs else None
+    thresholds = gates.fit_thresholds(
+        {m: values[fit] for m, values in columns.items()}, batch[fit], nodes, positivity=extra, **limits
     )
-    return thresholds, names
+    gated = gates.apply_gates(columns, batch, nodes, thresholds)
+    population, _ = gates.deepest(gated, nodes)
+    purity = settings.cohort.min_purity
+    read = cells.obsm["X_pca"] if settings.modality == "rna" else np.column_stack([columns[m] for m in markers])
+    fine = overcluster(read, settings.cohort.overcluster, settings.seed) if markers else None
+    if fine is not None:
+        cells.obs["cluster_before_merge"] = cells.obs["cluster"]
+        merged = annotate.merge_by_tree(
+            cells.obs["cluster"].cat.codes.to_numpy(), fine, population, nodes, purity, weight
+        )
+        cells.obs["cluster"] = pd.Categorical(annotate.cluster_names(by_size(merged)))
+        print(f"{merged.max() + 1} clusters after merging {len(np.unique(fine))} small ones by the tree")
+    cluster = cells.obs["cluster"].to_numpy(dtype=str)
+    names = annotate.name_clusters(
+        cluster, population, nodes, pd.DataFrame(columns), purity, thresholds=thresholds, weight=weight
+    )
+    called = cells.obs["cluster"].map(dict(zip(names["cluster"], names["population"], strict=True))).astype(str)
+    cells.obs["population"] = pd.Categorical(population)
+    cells.obs["cluster_population"] = pd.Categorical(called)
+    agreement = concordance(gated, population, called.to_numpy(dtype=str), nodes, weight)
+    return thresholds, names, agreement
 
 
 def population_table(nodes: Sequence[Node]) -> pd.DataFrame:

@@ -57,6 +57,8 @@ class Results:
     quality: pd.DataFrame
     run: dict
     sketch: Sketch | None
+    concordance: pd.DataFrame
+    stability: pd.DataFrame
     #: One sentence a file that is missing, keyed by its path in the results folder.
     gaps: dict[str, str] = field(default_factory=dict)
 
@@ -88,6 +90,11 @@ def read_results(study: Study, results: Path) -> Results:
         quality=rows("quality.tsv", "sample filter cells_in dropped kept threshold note"),
         run=run,
         sketch=_sketch(study, results / "cohort" / "sketch.h5ad", gaps),
+        concordance=rows(
+            "cohort/concordance.tsv",
+            "population parent gate_cells cluster_cells both precision recall f1 ari note",
+        ),
+        stability=rows("cohort/stability.tsv", "setting clusters ari_mean ari_min pairs stable chosen note"),
         gaps=gaps,
     )
 
@@ -130,6 +137,8 @@ def _table(results: Path, name: str, columns: list[str], gaps: dict[str, str]) -
 NUMBERS = frozenset(
     {
         *("n", "estimate", "lower", "upper", "p_value", "q_value", "cells_in", "dropped", "kept", "n_cells", "day"),
+        *("gate_cells", "cluster_cells", "both", "precision", "recall", "f1", "ari"),
+        *("setting", "clusters", "ari_mean", "ari_min", "pairs"),
         *("confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
     }
 )

@@ -109,11 +109,22 @@ class Cohort:
     """Parameters of the one cohort job."""
 
     sketch_cells: int = 50_000
+    #: ``density``: half of each sample's share is drawn from sparse regions, so that populations of 0.05 % are kept
+    #: (cytometry only).
+    sketch: Literal["stratified", "density"] = "stratified"
     #: Principal components; cytometry uses the lineage markers themselves up to this many.
     components: int = 50
     neighbors: int = 15
-    resolution: float = 1.0
-    #: More clusters than this is an error, not a result.
+    algorithm: Literal["leiden", "som"] = "leiden"
+    #: Of Leiden; ``auto``: the finest at which repeated draws of the sketch agree.
+    resolution: float | Literal["auto"] = "auto"
+    #: Consensus metaclusters of the self-organising map; ``auto`` as above.
+    metaclusters: int | Literal["auto"] = "auto"
+    #: ``auto`` takes the finest setting whose mean adjusted Rand index between draws is at least this.
+    min_stability: float = 0.8
+    #: Nodes along each edge of the map that over-clusters the sketch before the tree merges it; 0: no over-clustering.
+    overcluster: int = 20
+    #: More clusters than this (before over-clustering) is an error, not a result.
     max_clusters: int = 200
     umap_min_dist: float = 0.5
     umap_epochs: int = 200

@@ -117,12 +117,13 @@ def _order(document: Document, error: ValidationError) -> tuple:
 def _coerced(document: Document, error: ValidationError) -> bool:
     """Read a nested command-line value, which Snakemake hands over as text, as YAML would."""
     route = tuple(error.absolute_path)
-    if error.validator != "type" or not isinstance(error.instance, str) or not route:
+    # "pattern": a number or a word is allowed (resolution: auto), and text that is not the word may be a number
+    if error.validator not in ("type", "pattern") or not isinstance(error.instance, str) or not route:
         return False
     if not any(route[:length] in document.overridden for length in range(1, len(route) + 1)):
         return False
     value, trouble = plain(error.instance)
-    if trouble or not _Validator({"type": error.validator_value}).is_valid(value):
+    if trouble or isinstance(value, str) or not _Validator({"type": error.schema["type"]}).is_valid(value):
         return False
     document.get(route[:-1])[route[-1]] = value
     return True
@@ -189,7 +190,8 @@ def _report(document: Document, error: ValidationError, faults: Collector) -> No
 
 def _expected(document: Document, route: Route, error: ValidationError) -> str:
     found, rule, wanted = said(error.instance), error.validator, error.validator_value
-    if rule == "type":
+    # where a number or a certain word is allowed, the description says which
+    if rule == "type" and not ("pattern" in error.schema and {"number", "integer"} & set(wanted)):
         kinds = [wanted] if isinstance(wanted, str) else list(wanted)
         expected = " or ".join(_TYPES[kind] for kind in kinds)
         if "string" in kinds and isinstance(error.instance, int | float):

@@ -113,6 +113,22 @@ def test_command_line_values(tmp_path: Path) -> None:
     assert "command line: seed is 'x', expected a whole number" in faults_of(config, values={**values, "seed": "x"})
 
 
+def test_a_resolution_is_a_number_or_auto(tmp_path: Path) -> None:
+    def read(text: str) -> object:
+        return read_study(write(tmp_path, CONFIG + f"cohort: {{resolution: {text}}}\n"), files=False).cohort.resolution
+
+    assert read("auto") == "auto" and read("2") == 2.0 and isinstance(read("2"), float)
+    faults = faults_of(write(tmp_path, CONFIG + "cohort: {resolution: best, metaclusters: 2.5}\n"))
+    assert any("cohort.resolution is 'best', expected: a number above 0, or auto" in fault for fault in faults)
+    assert any(
+        "cohort.metaclusters is 2.5 (a number), expected: a whole number from 2 to 90, or auto" in fault
+        for fault in faults
+    )
+    values = {**yaml.safe_load(write(tmp_path).read_text()), "cohort": {"metaclusters": "12", "resolution": "auto"}}
+    cohort = read_study(write(tmp_path), values, files=False).cohort
+    assert (cohort.metaclusters, cohort.resolution) == (12, "auto")
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12))
 def test_a_patient_id_stays_as_it_is_written(tmp_path_factory: pytest.TempPathFactory, patient: str) -> None:

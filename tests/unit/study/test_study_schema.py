@@ -40,8 +40,14 @@ def compare(cls: type, part: dict[str, Any], whole: dict[str, Any], where: str) 
 
 
 def compare_type(hint: Any, part: dict[str, Any], whole: dict[str, Any], where: str) -> None:
-    kinds = [part["type"]] if isinstance(part["type"], str) else part["type"]
-    if get_origin(hint) in (Union, types.UnionType):
+    kinds = [part["type"]] if isinstance(part["type"], str) else list(part["type"])
+    words = [arm for arm in get_args(hint) if get_origin(arm) is Literal]
+    if get_origin(hint) in (Union, types.UnionType) and words:
+        # a number or a word, such as resolution: auto
+        assert "string" in kinds and part["pattern"] == f"^{'|'.join(get_args(words[0]))}$", where
+        kinds.remove("string")
+        hint = next(arm for arm in get_args(hint) if arm not in words)
+    elif get_origin(hint) in (Union, types.UnionType):
         assert "null" in kinds, where
         hint = next(kind for kind in get_args(hint) if kind is not type(None))
     else:

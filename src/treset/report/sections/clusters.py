@@ -126,6 +126,50 @@ def concordance(context: Context) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["population", "parent", "samples", "gate", "cluster", "difference", "r"])
 
 
+def _percent(value: object) -> str:
+    return text.DASH if text.missing(value) else f"{100 * float(str(value)):.0f}\u202f%"
+
+
+def agreement(context: Context) -> list[Block]:
+    """Make the table of both readings cell by cell, and say how the clusters came about."""
+    table_ = context.results.concordance
+    if table_.empty:
+        return [Note(context.results.gaps.get("cohort/concordance.tsv", "No concordance was computed."), "missing")]
+    ari = table_.loc[table_["population"] == "cells", "ari"]
+    caption = (
+        "Cells of the sketch in both readings. Precision: share of the clusters' cells that the gates confirm; recall: "
+        "share of the gate's cells that its clusters find; F1: their harmonic mean."
+    )
+    if len(ari) and not text.missing(ari.iloc[0]):
+        caption += f" Adjusted Rand index over all cells: {float(ari.iloc[0]):.2f}."
+    caption += (
+        " Clusters take their names from the gates of their cells, so agreement shows that the cells of a gate lie "
+        "together, not that the gate is right."
+    )
+    shown = table_[table_["population"] != "cells"].drop(columns=["ari"])
+    labels = {"gate_cells": "cells by gate", "cluster_cells": "cells by cluster", "both": "cells by both", "f1": "F1"}
+    formats = {c: text.count for c in ("gate_cells", "cluster_cells", "both")}
+    formats |= {c: _percent for c in ("precision", "recall", "f1")}  # type: ignore[dict-item]
+    blocks: list[Block] = [
+        table("Gates and clusters cell by cell", shown, "concordance_cells", formats, labels, caption, full=table_,
+              wide=("note",))  # type: ignore[arg-type]
+    ]  # fmt: skip
+    return blocks
+
+
+def stability(context: Context) -> list[Block]:
+    """Make the table of how well repeated draws agree; nothing where the config set the resolution."""
+    rows = context.results.stability
+    if len(rows) < 2:
+        return []
+    labels = {"ari_mean": "ARI, mean", "ari_min": "ARI, lowest", "pairs": "pairs of draws"}
+    caption = (
+        "Adjusted Rand index between the clusters of repeated draws of 80 % of the sketch, before the tree splits and "
+        "merges them. Setting: Leiden's resolution, or the number of metaclusters."
+    )
+    return [table("How stable the clusters are", rows, "stability", {}, labels, caption, wide=("note",), folded=True)]
+
+
 def clusters_section(context: Context) -> Section:
     """Make the heat map, the clusters' names with their evidence, and the concordance."""
     clusters = context.results.clusters
@@ -143,6 +187,7 @@ def clusters_section(context: Context) -> Section:
         blocks.append(
             table("Do gates and clusters agree?", agree, "concordance", {"samples": text.count}, labels, caption)  # type: ignore[dict-item]
         )
+    blocks += agreement(context)
     if clusters.empty:
         blocks.append(Note(context.results.gaps.get("cohort/clusters.tsv", "No cluster was named."), "missing"))
     else:
@@ -150,7 +195,7 @@ def clusters_section(context: Context) -> Section:
             "confidence": lambda v: "\u2013" if text.missing(v) else f"{100 * float(v):.0f} %",
             "n_cells": text.count,
         }  # type: ignore[arg-type]
-        labels = {"n_cells": "cells in the sketch"}
+        labels = {"n_cells": "cells in the sketch", "decided_by": "decided by"}
         blocks.append(
             table(
                 "How the clusters were named",
@@ -158,8 +203,9 @@ def clusters_section(context: Context) -> Section:
                 "clusters",
                 percent,
                 labels,
-                wide=("evidence", "reason"),
+                wide=("decided_by", "evidence", "reason"),
                 folded=True,
             )  # type: ignore[arg-type]
         )
+    blocks += stability(context)
     return Section("clusters", "Clusters", blocks)

@@ -20,10 +20,23 @@ RNA = (
 )
 COHORT = (
     "A sketch of {sketch:,} cells was drawn over the samples, joined to a graph of {k} nearest neighbours, "
-    "clustered with the Leiden algorithm (Traag 2019, doi:10.1038/s41598-019-41695-z; resolution {resolution:g}) "
-    "and laid out with UMAP (McInnes 2018, arXiv:1802.03426). Populations were gated by thresholds on their "
-    "defining markers; a cluster is named after a population when at least {purity:g} % of its cells are of it. "
-    "Every other cell takes the labels of its {votes} nearest neighbours in the sketch."
+    "clustered with {algorithm} and laid out with UMAP (McInnes 2018, arXiv:1802.03426). Populations were gated by "
+    "thresholds on their defining markers; a cluster is named after a population when at least {purity:g} % of its "
+    "cells are of it. Every other cell takes the labels of its {votes} nearest neighbours in the sketch."
+)
+LEIDEN = "the Leiden algorithm (Traag 2019, doi:10.1038/s41598-019-41695-z; resolution {setting})"
+SOM = (
+    "a self-organising map of 10 x 10 nodes in the manner of FlowSOM (Van Gassen 2015, doi:10.1002/cyto.a.22625) and "
+    "consensus clustering of its nodes (Monti 2003, doi:10.1023/A:1023949509487; metaclusters: {setting})"
+)
+AUTO = (
+    "The finest setting was taken at which the clusters of repeated draws of 80 % of the sketch agree with a mean "
+    "adjusted Rand index (Hubert 1985, doi:10.1007/BF01908075) of at least {stable:g}, or the most stable one where "
+    "none does."
+)
+OVERCLUSTER = (
+    "A larger self-organising map ({side} x {side} nodes at most) divided the sketch into small clusters; where those "
+    "of one cluster carry the names of different populations, the cluster was split between them."
 )
 TREG = (
     "Treg endpoints: change from {baseline} within each patient, estimated by Hodges-Lehmann and tested by the "
@@ -56,11 +69,15 @@ def paragraphs(context: Context) -> list[str]:
         COHORT.format(
             sketch=c.sketch_cells,
             k=c.neighbors,
-            resolution=c.resolution,
+            algorithm=(SOM if c.algorithm == "som" else LEIDEN).format(setting=_setting(context)),
             purity=100 * c.min_purity,
             votes=c.map_neighbors,
         )
     )
+    if _asked(context) == "auto":
+        said[-1] += " " + AUTO.format(stable=c.min_stability)
+    if c.overcluster:
+        said[-1] += " " + OVERCLUSTER.format(side=c.overcluster)
     m = s.monitors
     if m.treg:
         said.append(TREG.format(baseline=s.baseline, alpha=m.treg.alpha))
@@ -74,6 +91,22 @@ def paragraphs(context: Context) -> list[str]:
         paired = f", paired by {m.discovery.pair}" if m.discovery.pair else ""
         said.append(DISCOVERY.format(paired=paired, fdr=100 * m.discovery.fdr))
     return said
+
+
+def _asked(context: Context) -> object:
+    """Give the resolution or the number of metaclusters as the config has it."""
+    c = context.study.cohort
+    return c.metaclusters if c.algorithm == "som" else c.resolution
+
+
+def _setting(context: Context) -> str:
+    """Give what was used; where the results do not say, that it was chosen by stability."""
+    asked = _asked(context)
+    if asked != "auto":
+        return f"{float(str(asked)):g}"
+    table = context.results.stability
+    used = table.loc[table["chosen"].astype(str) == "True", "setting"].tolist()
+    return f"{float(used[0]):g}, chosen by stability" if used else "chosen by stability"
 
 
 def flatten(value: object, name: str = "") -> list[tuple[str, str]]:

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from treset.compute import Backend, open_backend
 from treset.errors import TresetError
 from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.io.table import write_tsv
+from treset.jobs.tree import study_nodes
 from treset.phenotype import annotate, gates, sketch
-from treset.phenotype.map import reach, smooth
+from treset.phenotype.map import reach
 from treset.phenotype.represent import fit_representation, variable_genes
-from treset.phenotype.tree import Node, resolve, rule_markers, spelling
+from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
+from treset.phenotype.rna_tree import described
+from treset.phenotype.tree import Node
 from treset.plain import to_plain
 from treset.study.model import Cohort, Population
 
@@ -58,8 +60,10 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     cells, panel = draw_sketch(samples, settings.cohort.sketch_cells, settings.seed)
     neighbors = embed(cells, settings, backend)
-    nodes = resolve(settings.populations, cells.var_names, spelling(settings.modality))
-    thresholds, names = phenotype(cells, nodes, neighbors, settings)
+    nodes = study_nodes(settings.modality, settings.populations, cells)
+    thresholds, names = phenotype(cells, nodes, neighbors, settings, backend)
+    if settings.modality == "rna":
+        nodes = described(nodes, settings.populations, cells.obs)
     cells.uns["treset"] = _provenance(settings, backend)
     write_tsv(thresholds, folder / "thresholds.tsv")
     write_tsv(names, folder / "clusters.tsv")
@@ -94,9 +98,13 @@ def draw_sketch(samples: Mapping[str, Path], budget: int, seed: int) -> tuple[An
         }  # fmt: skip
         panels.append(pd.DataFrame({name: list(values) for name, values in found.items()}, columns=PANEL_COLUMNS))
         obs = whole.obs[["sample", "batch"]].iloc[rows].astype(str)
-        part = anndata.AnnData(whole.X[rows], obs=obs, var=whole.var)
+        protein = {PROTEIN: whole.obsm[PROTEIN].iloc[rows].set_axis(obs.index)} if PROTEIN in whole.obsm else {}
+        part = anndata.AnnData(whole.X[rows], obs=obs, var=whole.var, obsm=protein)
         parts.append(part)
     joined = anndata.concat(parts, join="inner", merge="same")
+    without = [s for s, part in zip(samples, parts, strict=True) if PROTEIN not in part.obsm]
+    if 0 < len(without) < len(parts):
+        print(f"surface protein is not used: {len(without)} of {len(parts)} samples have none ({without[0]} ...)")
     lost = max(part.n_vars for part in parts) - joined.n_vars
     if lost:
         print(f"{joined.n_vars} variables are in every sample; {lost} of the largest sample's are not and are not used")
@@ -153,7 +161,7 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> np.ndar
 
 
 def phenotype(
-    cells: AnnData, nodes: Sequence[Node], neighbors: np.ndarray, settings: CohortSettings
+    cells: AnnData, nodes: Sequence[Node], neighbors: np.ndarray, settings: CohortSettings, backend: Backend
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Thresholds, gates and cluster names of the sketch; ``population`` and ``cluster_population`` into ``cells.obs``.
 
@@ -162,20 +170,15 @@ def phenotype(
     ``thresholds.tsv`` and ``clusters.tsv``.
     """
     batch = cells.obs["batch"].to_numpy(dtype=str)
-    markers = rule_markers(nodes)
     if settings.modality == "rna":
-        raw = _dense(cells[:, markers].X)
-        columns = dict(zip(markers, smooth(raw, neighbors).T, strict=True))
-        limits = {"floor": 0.05, "min_distance": 0.2}
-        extra: list[str] = []
+        gated, thresholds, shown = gate_sketch(cells, nodes, neighbors, backend, settings.seed)
+        columns, nodes = gated.columns, gated.nodes
     else:
         columns = {m: np.asarray(cells.X[:, i]) for i, m in enumerate(cells.var_names)}
-        limits = {"floor": 0.5, "min_distance": 0.6}
-        extra = list(cells.var_names)
-    thresholds = gates.fit_thresholds(columns, batch, nodes, positivity=extra, **limits)
+        thresholds = gates.fit_thresholds(columns, batch, nodes, positivity=list(cells.var_names))
+        shown = pd.DataFrame(columns)
     population, _ = gates.deepest(gates.apply_gates(columns, batch, nodes, thresholds), nodes)
     cluster = cells.obs["cluster"].to_numpy(dtype=str)
-    shown = pd.DataFrame(columns)
     names = annotate.name_clusters(cluster, population, nodes, shown, settings.cohort.min_purity)
     cells.obs["population"] = pd.Categorical(population)
     cells.obs["cluster_population"] = pd.Categorical(
@@ -198,10 +201,6 @@ def _keep(path: Path) -> np.ndarray:
 
     with h5py.File(path, "r") as file:
         return file["obs/keep"][:].astype(bool)
-
-
-def _dense(x: np.ndarray | sparse.spmatrix) -> np.ndarray:
-    return x.toarray() if sparse.issparse(x) else np.asarray(x)
 
 
 def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:

@@ -43,6 +43,8 @@ class Population:
     without: tuple[str, ...] = ()
     ontology: str | None = None
     source: str | None = None
+    #: What a reader must know of its calls; shown beside the population.
+    note: str | None = None
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,9 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
     done.obs["sample"] = pd.Categorical([sample] * done.n_obs)
     done.obs["batch"] = pd.Categorical([batch] * done.n_obs)
     done.obs_names = [f"{sample}:{i}" for i in range(done.n_obs)]
-    for table in done.obsm.values():
-        if isinstance(table, pd.DataFrame):
-            table.index = done.obs_names
+    for frame in done.obsm.values():
+        if isinstance(frame, pd.DataFrame):
+            frame.index = done.obs_names
     done.uns["treset_io"] = data.uns["treset_io"]
     done.uns["treset_panel"] = data.uns.get("treset_panel", {})
     table.insert(0, "sample", sample)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from treset.phenotype.protein import separates
 from treset.phenotype.rna_sketch import PROTEIN
 from treset.phenotype.rna_tree import study_tree
 from treset.phenotype.tree import Node, resolve, spelling
@@ -34,9 +37,10 @@ def study_nodes(modality: str, populations: Sequence[Population], sketch: AnnDat
     if PROTEIN not in sketch.obsm:
         return study_tree(populations, sketch.var_names)
     default = tuple(populations) == _packaged("rna")
-    return study_tree(
-        populations, sketch.var_names, list(sketch.obsm[PROTEIN]), _packaged("mass_cytometry") if default else ()
-    )
+    table = sketch.obsm[PROTEIN]
+    failed = [column for column in table if not separates(table[column].to_numpy(dtype=np.float64))]
+    cytometry = _packaged("mass_cytometry") if default else ()
+    return study_tree(populations, sketch.var_names, list(table), cytometry, failed)
 
 
 def _packaged(modality: str) -> tuple[Population, ...]:

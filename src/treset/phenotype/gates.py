@@ -26,7 +26,7 @@ def fit_thresholds(
     positivity: Sequence[str] = (),
     floor: float = 0.5,
     min_distance: float = 0.6,
-    find: Callable[..., Cut] = cut,
+    find: Callable[[Rule], Callable[..., Cut]] | None = None,
 ) -> pd.DataFrame:
     """Find every threshold the tree needs, within the parent, pooled and per batch.
 
@@ -46,7 +46,7 @@ def fit_thresholds(
     floor, min_distance
         See :func:`treset.phenotype.density.valleys`.
     find
-        Finds one threshold. Default: :func:`treset.phenotype.density.cut`.
+        Gives the function that finds a rule's threshold. Default: :func:`treset.phenotype.density.cut` for every rule.
 
     Returns
     -------
@@ -152,13 +152,13 @@ def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.
 
 def _fit_one(
     values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batch: np.ndarray, batches: list[str], rule: Rule,
-    fallback: float | None, floor: float, min_distance: float, finder: Callable[..., Cut],
+    fallback: float | None, floor: float, min_distance: float, find_by: Callable[[Rule], Callable[..., Cut]] | None,
 ) -> dict[str, tuple[Cut, int]]:  # fmt: skip
     side = rule.level if rule.level in ("hi", "lo") else "split"
 
     def find(inside: np.ndarray) -> Cut:
         around = None if wider is None else values[wider & inside]
-        return finder(
+        return (find_by(rule) if find_by else cut)(
             values[scope & inside], side, fallback=fallback, wider=around, floor=floor, min_distance=min_distance
         )
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from treset.io.panel import canonical, clean_marker
+from treset.phenotype.density import Cut, cut
+from treset.phenotype.mixture import split
 
 #: Where 10x and the readers keep counts of antibodies.
 RAW = "Antibody Capture"
+_MARK = " (protein)"
+#: A count equal to the geometric mean of the cell's antibodies: what binds no more than that is background.
+BACKGROUND = float(np.log(2.0))
+#: Of valleys (:func:`treset.phenotype.density.valleys`), in centred log-ratios.
+LIMITS = {"floor": BACKGROUND, "min_distance": 0.6}
 #: Antibodies that bind nothing of the cell: they tell the background, not a population.
 _ISOTYPE = re.compile(
     r"isotype|^(?:mouse|rat|hamster|human|m)?[-_ ]?ig[gm]\d?[abc]?(?:[-_ ,].*)?$",
@@ -27,7 +35,41 @@ _BRACKET = re.compile(r"^(?P<name>[^(\[]+?)\s*[(\[](?P<other>[^)\]]+)[)\]]\s*$")
 
 def column_of(marker: str) -> str:
     """How a protein's column is called, so that it is no gene's name: ``CD4 (protein)``."""
-    return f"{marker} (protein)"
+    return f"{marker}{_MARK}"
+
+
+def marker_of(column: str) -> str:
+    """The marker of a protein's column."""
+    return column.removesuffix(_MARK)
+
+
+def is_protein(column: str) -> bool:
+    """Whether a column is surface protein."""
+    return column.endswith(_MARK)
+
+
+def cut_protein(values: np.ndarray, side: Literal["split", "hi", "lo"], **options: object) -> Cut:
+    """As :func:`treset.phenotype.density.cut`, for centred log-ratios: a mixture before the tail.
+
+    Parameters
+    ----------
+    values, side, options
+        As there; the limits of valleys are set here.
+    """
+    found = cut(values, side, **{**options, **LIMITS})  # type: ignore[arg-type]
+    if side == "split" and found.method == "tail":
+        between = split(values[np.isfinite(values)])
+        if between is not None and between.value >= BACKGROUND:
+            return between
+    return found
+
+
+def separates(values: np.ndarray) -> bool:
+    """Whether a protein tells positive from negative cells at all: a valley or two components above the background.
+
+    An antibody that failed has one mode at the background; a threshold on it would cut noise.
+    """
+    return cut_protein(values, "split").method in ("valley", "mixture")
 
 
 def clr(counts: np.ndarray) -> np.ndarray:

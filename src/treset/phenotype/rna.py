@@ -9,7 +9,7 @@ used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,9 @@ from scipy import sparse
 
 from treset.compute import Backend
 from treset.phenotype import gates
+from treset.phenotype.density import Cut
 from treset.phenotype.mixture import cut_pooled
+from treset.phenotype.protein import cut_protein, is_protein
 from treset.phenotype.represent import Representation, fit_representation, variable_genes
 from treset.phenotype.tree import Node, Rule, ancestors
 
@@ -152,7 +154,7 @@ def fit(
         mine = [label for label in members if read_in[label] == node.name]
         if not mine:
             continue
-        thresholds = gates.fit_thresholds(pooled.columns, batch, nodes, find=cut_pooled, **LIMITS)
+        thresholds = gates.fit_thresholds(pooled.columns, batch, nodes, find=_finder, **LIMITS)
         rows = np.flatnonzero(gates.apply_gates(pooled.columns, batch, nodes, thresholds)[node.name])
         if len(rows) < MIN_CELLS:
             continue
@@ -161,7 +163,7 @@ def fit(
         around = rows[backend.knn(own_place, own_place, WIDER * neighbors.shape[1])[0]]
         for label in mine:
             _pool(pooled, label, single[label], around, None, rows, len(everyone))
-    thresholds = gates.fit_thresholds(pooled.columns, batch, nodes, find=cut_pooled, **LIMITS)
+    thresholds = gates.fit_thresholds(pooled.columns, batch, nodes, find=_finder, **LIMITS)
     return pooled, _enriched(thresholds, single, pooled, batch, nodes, neighbors.shape[1], spaces), spaces
 
 
@@ -211,6 +213,10 @@ def read(
     return pooled
 
 
+def _finder(rule: Rule) -> Callable[..., Cut]:
+    return cut_protein if is_protein(rule.label) else cut_pooled
+
+
 def _enriched(
     thresholds: pd.DataFrame, single: Table, pooled: Pooled, batch: np.ndarray, nodes: Sequence[Node], k: int,
     spaces: Sequence[Space],
@@ -235,9 +241,9 @@ def _enriched(
 def enriched(single: np.ndarray, number: int) -> float:
     """Where a neighbourhood holds more of a set of genes than as many random cells of the parent would.
 
-    The mean of the parent's cells plus 2.5 standard errors. Cells that are truly high raise both, so that the more there
-    are, the fewer of them are called: for a set whose background is itself uneven (CTLA4 and TIGIT in memory T cells)
-    this errs on the safe side, whereas taking the high cells out and repeating runs down into the background.
+    The mean of the parent's cells plus 2.5 standard errors. Cells that are truly high raise both, so that the more
+    there are, the fewer of them are called: for a set whose background is itself uneven (CTLA4 and TIGIT in memory T
+    cells) this errs on the safe side, whereas taking the high cells out and repeating runs down into the background.
 
     Parameters
     ----------

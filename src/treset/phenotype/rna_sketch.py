@@ -81,7 +81,9 @@ def gate_sketch(
     cells.obs[CONFIDENCE] = gated.confidence
     genes = [marker for marker in rule_markers(nodes) if marker not in extra]
     own = x[:, cells.var_names.get_indexer(genes)].toarray()
-    shown = pd.DataFrame({gene: own[:, i][neighbors].mean(axis=1) for i, gene in enumerate(genes)} | extra)
+    shown = pd.DataFrame(
+        {gene: own[:, i][neighbors].mean(axis=1) for i, gene in enumerate(genes)} | extra, range(len(x.indptr) - 1)
+    )
     return gated, thresholds, shown
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from treset.io.panel import canonical
-from treset.phenotype.protein import column_of
+from treset.phenotype.protein import column_of, is_protein, marker_of
 from treset.phenotype.tree import ROOT, Node, resolve, rule_markers
 from treset.study.model import Condition, Population
 
@@ -18,6 +18,7 @@ def study_tree(
     genes: Collection[str],
     proteins: Collection[str] = (),
     cytometry: Sequence[Population] = (),
+    failed: Collection[str] = (),
 ) -> list[Node]:
     """Resolve the tree of an RNA study.
 
@@ -34,6 +35,9 @@ def study_tree(
         Columns of the surface protein, as ``CD4 (protein)``. Default: none.
     cytometry
         The cytometry tree, to be read on protein. Default: none, ``populations`` stands.
+    failed
+        Those of ``proteins`` that do not tell positive from negative cells (:func:`treset.phenotype.protein.separates`):
+        no ``+`` or ``-`` is read on them. Default: none.
 
     Returns
     -------
@@ -42,13 +46,16 @@ def study_tree(
     measured = [*genes, *proteins]
     if not proteins or not cytometry:
         return resolve(populations, measured, str)
-    merged, notes = merge(populations, cytometry, proteins)
+    merged, notes = merge(populations, cytometry, proteins, failed)
     nodes = resolve(merged, measured, str)
     return [replace(n, notes=(*notes.get(n.name, ()), *n.notes)) if n.measurable else n for n in nodes]
 
 
 def merge(
-    genes: Sequence[Population], cytometry: Sequence[Population], proteins: Collection[str]
+    genes: Sequence[Population],
+    cytometry: Sequence[Population],
+    proteins: Collection[str],
+    failed: Collection[str] = (),
 ) -> tuple[list[Population], dict[str, tuple[str, ...]]]:
     """The cytometry tree on protein, filled up by gene rules.
 
@@ -56,26 +63,21 @@ def merge(
     -------
     The populations, and what is to be said of each.
     """
-    by_key = {canonical(name.removesuffix(" (protein)")): name for name in proteins}
+    by_key = {canonical(marker_of(name)): name for name in proteins}
     by_gene = {population.name: population for population in genes}
     merged: list[Population] = []
     notes: dict[str, tuple[str, ...]] = {}
     on_protein: set[str] = set()
     for population in cytometry:
-        lacking = [
-            " or ".join(condition.markers)
-            for condition in population.conditions
-            if not condition.optional and not any(canonical(marker) in by_key for marker in condition.markers)
-        ]
+        lacking = [why for c in population.conditions if (why := _lacking(c, by_key, failed)) and not c.optional]
         other = by_gene.get(population.name)
         if lacking and other is not None:
             # the parent stays the cytometry tree's, and so do the siblings that are left out
             merged.append(replace(other, parent=population.parent, without=population.without))
-            notes[population.name] = (
-                f"read from genes, because the surface protein {' and '.join(lacking)} was not measured",
-            )
+            notes[population.name] = (f"read from genes, because the surface protein {' and '.join(lacking)}",)
             continue
-        conditions = tuple(_on_protein(condition, by_key) for condition in population.conditions)
+        useful = {key: name for key, name in by_key.items() if name not in failed}
+        conditions = tuple(_on_protein(c, useful if c.level in "+-" else by_key) for c in population.conditions)
         merged.append(replace(population, conditions=conditions))
         if conditions and not lacking:
             on_protein.add(population.parent or ROOT)
@@ -113,7 +115,7 @@ def described(nodes: Sequence[Node], populations: Sequence[Population], cells: p
 
 def _described(node: Node, population: Population | None, measured: set[str], cells: pd.DataFrame) -> Node:
     notes = list(node.notes)
-    pooled = any(not column.endswith(" (protein)") for rule in node.rules for column in rule.columns)
+    pooled = any(not is_protein(column) for rule in node.rules for column in rule.columns)
     names = [m for c in population.conditions for m in c.markers] if population is not None and pooled else []
     if lacking := [gene for gene in names if gene not in measured]:
         notes.append(f"{len(names) - len(lacking)} of its {len(names)} genes were measured, not {', '.join(lacking)}")
@@ -126,6 +128,17 @@ def _described(node: Node, population: Population | None, measured: set[str], ce
     if pooled and population is not None and population.note:
         notes.append(population.note)
     return replace(node, notes=tuple(notes))
+
+
+def _lacking(condition: Condition, by_key: Mapping[str, str], failed: Collection[str]) -> str:
+    """Why a condition cannot be read on protein: "" when it can."""
+    found = [by_key[canonical(marker)] for marker in condition.markers if canonical(marker) in by_key]
+    wanted = " or ".join(condition.markers)
+    if not found:
+        return f"{wanted} was not measured"
+    if condition.level in "+-" and all(name in failed for name in found):
+        return f"{wanted} does not tell positive from negative cells here"
+    return ""
 
 
 def _on_protein(condition: Condition, by_key: Mapping[str, str]) -> Condition:

@@ -18,6 +18,7 @@ from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.tree import study_nodes
 from treset.phenotype import annotate, gates, sketch
+from treset.phenotype.batch import correct
 from treset.phenotype.map import reach
 from treset.phenotype.represent import fit_representation, variable_genes
 from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
@@ -135,6 +136,10 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> np.ndar
     space, coordinates = fit_representation(
         cells.X[:, chosen], list(cells.var_names[chosen]), options.components, backend, seed
     )
+    if options.batch == "harmony":
+        cells.obsm["X_pca_uncorrected"] = coordinates
+        batch = cells.obs["batch"].to_numpy(dtype=str)
+        coordinates = correct(coordinates, batch, settings.modality, backend, seed)
     cells.obsm["X_pca"] = coordinates
     if space.components is not None and space.mean is not None:
         loadings = np.zeros((cells.n_vars, len(space.components)))

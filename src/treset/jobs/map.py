@@ -15,6 +15,7 @@ from treset.io.files import atomic
 from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.jobs.tree import study_nodes
 from treset.phenotype import gates, signatures
+from treset.phenotype.batch import follow
 from treset.phenotype.map import place
 from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
 from treset.phenotype.represent import Representation
@@ -67,9 +68,15 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     clusters = sketch.obs["cluster"].cat
     space = _representation(sketch)
     backend = open_backend(settings.backend)
+    coordinates = space.transform(inside[:, list(space.variables)].X)
+    if "X_pca_uncorrected" in sketch.obsm:
+        coordinates = follow(
+            coordinates, inside.obs["batch"].to_numpy(dtype=str), sketch.obsm["X_pca_uncorrected"],
+            sketch.obsm["X_pca"], sketch.obs["batch"].to_numpy(dtype=str), backend,
+        )  # fmt: skip
     where = place(
         backend, sketch.obsm["X_pca"], clusters.codes.to_numpy(), sketch.obsm["X_umap"],
-        space.transform(inside[:, list(space.variables)].X), max(settings.map_neighbors, settings.neighbors if
+        coordinates, max(settings.map_neighbors, settings.neighbors if
         settings.modality == "rna" else 0), float(sketch.uns["reach"]), votes=settings.map_neighbors,
     )  # fmt: skip
     cluster = np.append(clusters.categories.to_numpy(dtype=object), "")[where.cluster]

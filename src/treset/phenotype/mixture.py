@@ -48,6 +48,8 @@ def split(values: np.ndarray) -> Cut | None:
 def cut_pooled(values: np.ndarray, side: Literal["split", "hi", "lo"], **options: object) -> Cut:
     """As :func:`treset.phenotype.density.cut`, with a mixture before the tail.
 
+    For ``hi`` and ``lo`` among too few cells the threshold is that of the whole parent.
+
     Expression pooled over neighbours has no fixed zero: the distance of a tail from the mode means little where the
     negative cells' mode itself is spread by their neighbours.
 
@@ -57,6 +59,12 @@ def cut_pooled(values: np.ndarray, side: Literal["split", "hi", "lo"], **options
         As for :func:`treset.phenotype.density.cut`.
     """
     found = cut(values, side, **options)  # type: ignore[arg-type]
+    wider = options.get("wider")
+    if found.method == "none" and wider is not None:
+        return cut(wider, side, **{**options, "wider": None})  # type: ignore[arg-type]
     if side == "split" and found.method == "tail":
-        return split(values[np.isfinite(values)]) or found
+        between = split(values[np.isfinite(values)])
+        # below twice the floor lies the noise of zero
+        if between is not None and between.value >= 2.0 * float(options.get("floor", 0.0)):  # type: ignore[arg-type]
+            return between
     return found

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from treset.io.panel import canonical
-from treset.phenotype.protein import column_of, is_protein, marker_of
+from treset.phenotype.protein import is_protein, marker_of
 from treset.phenotype.tree import ROOT, Node, resolve, rule_markers
 from treset.study.model import Condition, Population
 
@@ -36,8 +36,8 @@ def study_tree(
     cytometry
         The cytometry tree, to be read on protein. Default: none, ``populations`` stands.
     failed
-        Those of ``proteins`` that do not tell positive from negative cells (:func:`treset.phenotype.protein.separates`):
-        no ``+`` or ``-`` is read on them. Default: none.
+        Those of ``proteins`` that do not tell positive from negative cells
+        (:func:`treset.phenotype.protein.separates`): no ``+`` or ``-`` is read on them. Default: none.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def study_tree(
         return resolve(populations, measured, str)
     merged, notes = merge(populations, cytometry, proteins, failed)
     nodes = resolve(merged, measured, str)
-    return [replace(n, notes=(*notes.get(n.name, ()), *n.notes)) if n.measurable else n for n in nodes]
+    return [replace(n, notes=(*notes.get(n.name, ()), *n.notes)) for n in nodes]
 
 
 def merge(
@@ -79,7 +79,9 @@ def merge(
         useful = {key: name for key, name in by_key.items() if name not in failed}
         conditions = tuple(_on_protein(c, useful if c.level in "+-" else by_key) for c in population.conditions)
         merged.append(replace(population, conditions=conditions))
-        if conditions and not lacking:
+        if lacking:
+            notes[population.name] = (f"the surface protein {' and '.join(lacking)}, and no gene rule stands in",)
+        elif conditions:
             on_protein.add(population.parent or ROOT)
             notes[population.name] = ("read on surface protein",)
     known = {population.name for population in cytometry}
@@ -142,6 +144,6 @@ def _lacking(condition: Condition, by_key: Mapping[str, str], failed: Collection
 
 
 def _on_protein(condition: Condition, by_key: Mapping[str, str]) -> Condition:
-    """The condition on protein columns; a marker without one keeps a name that no gene has."""
-    found = tuple(by_key.get(canonical(marker), column_of(marker)) for marker in condition.markers)
-    return replace(condition, markers=found)
+    """The condition on protein columns; a condition without any keeps a name that no column has."""
+    found = tuple(by_key[canonical(marker)] for marker in condition.markers if canonical(marker) in by_key)
+    return replace(condition, markers=found or tuple(f"protein of {marker}" for marker in condition.markers))

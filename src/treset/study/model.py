@@ -123,6 +123,8 @@ class Cohort:
     min_purity: float = 0.5
     #: Neighbours in the sketch that vote for a mapped cell.
     map_neighbors: int = 5
+    #: RNA: take differences between the sheet's batches out of the embedding (Harmony), or leave them.
+    batch: Literal["none", "harmony"] = "none"
 
 
 @dataclass(frozen=True)

@@ -146,16 +146,24 @@ def test_harmony_without_the_package_names_the_cure():
     from treset.compute import open_backend
 
     generator = np.random.default_rng(0)
-    batch = np.repeat(["a", "b"], 100)
-    x = (generator.normal(size=(200, 4)) + 3.0 * (batch == "b")[:, None]).astype(np.float32)
+    kind, batch = generator.integers(0, 4, 1200), np.where(generator.random(1200) < 0.5, "a", "b")
+    shift = generator.normal(size=10) * (batch == "b")[:, None]
+    x = (8.0 * np.eye(4, 10)[kind] + generator.normal(size=(1200, 10)) + shift).astype(np.float32)
     if find_spec("harmonypy") is None:
         with pytest.raises(TresetError, match="pip install"):
             open_backend("cpu").harmony(x, batch, 0)
-    else:
-        found = open_backend("cpu").harmony(x, batch, 0)
-        assert found.shape == x.shape
-        gap = np.abs(found[batch == "a"].mean(axis=0) - found[batch == "b"].mean(axis=0)).max()
-        assert gap < 1.0
+        return
+
+    def centre(z, k, b):
+        return z[(kind == k) & (batch == b)].mean(axis=0)
+
+    def gap(z):
+        return max(np.linalg.norm(centre(z, k, "a") - centre(z, k, "b")) for k in range(4))
+
+    found = open_backend("cpu").harmony(x, batch, 0)
+    assert gap(found) < gap(x) / 3
+    assert np.linalg.norm(centre(found, 0, "a") - centre(found, 1, "b")) > 8.0
+    assert found.tobytes() == open_backend("cpu").harmony(x, batch, 0).tobytes()
 
 
 def test_the_packaged_rna_tree_and_signatures_name_their_sources():

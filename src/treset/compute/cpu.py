@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from treset.compute.interface import Choice, PcaResult
+from treset.errors import TresetError
 
 #: Above this many reference rows an inverted index replaces the exact search.
 _EXACT_ROWS = 120_000
@@ -99,6 +100,25 @@ class CpuBackend:
             np.random.RandomState(seed), "euclidean", {}, False, {}, False, parallel=False, verbose=False,
         )  # fmt: skip
         return np.asarray(layout, dtype=np.float32)
+
+    def harmony(self, x: np.ndarray, batch: np.ndarray, seed: int) -> np.ndarray:
+        """harmonypy (Korsunsky 2019, doi:10.1038/s41592-019-0619-0), which is GPL and hence an extra."""
+        import pandas as pd
+
+        try:
+            import harmonypy
+        except ModuleNotFoundError:
+            raise TresetError(
+                "cohort.batch is harmony, but harmonypy is not installed: pip install 'treset[harmony]' (it is GPL), "
+                "or set cohort.batch: none"
+            ) from None
+        meta = pd.DataFrame({"batch": batch.astype(str)})
+        # one thread: sums in another order are other bytes
+        found = harmonypy.run_harmony(
+            np.asarray(x, dtype=np.float64), meta, ["batch"], random_state=seed, ncores=1, verbose=False
+        )
+        corrected = np.asarray(found.Z_corr, dtype=np.float32)
+        return np.ascontiguousarray(corrected if corrected.shape == x.shape else corrected.T)
 
     def scrublet(self, counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, float | None]:
         """Scrublet (Wolock 2019, doi:10.1016/j.cels.2018.11.005) as in scanpy, with exact neighbours."""

@@ -88,6 +88,19 @@ class GpuBackend:
         rsc.tl.umap(cells, min_dist=min_dist, maxiter=epochs, random_state=seed, init_pos=start)
         return np.asarray(cells.obsm["X_umap"], dtype=np.float32)
 
+    def harmony(self, x: np.ndarray, batch: np.ndarray, seed: int) -> np.ndarray:
+        """``rapids_singlecell.pp.harmony_integrate`` in float64."""
+        import cupy
+        import rapids_singlecell as rsc
+
+        cells = _cells(x)
+        cells.obs["batch"] = batch.astype(str)
+        cells.obs["batch"] = cells.obs["batch"].astype("category")
+        rsc.pp.harmony_integrate(
+            cells, key="batch", basis="X_rep", adjusted_basis="X_harmony", dtype=np.float64, random_state=seed
+        )
+        return np.ascontiguousarray(cupy.asnumpy(cupy.asarray(cells.obsm["X_harmony"])), dtype=np.float32)
+
     def scrublet(self, counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, float | None]:
         """``rapids_singlecell.pp.scrublet``."""
         import anndata

@@ -75,6 +75,10 @@ class Backend(Protocol):
         """Two-dimensional layout started from the first two principal components of ``x``: (n, 2) float32."""
         ...
 
+    def harmony(self, x: np.ndarray, batch: np.ndarray, seed: int) -> np.ndarray:
+        """Coordinates ``x`` (n, k) with the differences between batches (n,) taken out: (n, k) float32."""
+        ...
+
     def scrublet(self, counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, float | None]:
         """Doublet scores (n,) and the automatic threshold, None where scrublet found none."""
         ...

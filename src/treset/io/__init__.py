@@ -199,17 +199,21 @@ def peek(path: Path | str, modality: str) -> Peek:
         return Peek(header.version, header.n_events, header.channels, header.markers, header.notes)
     if form == "matrix":
         return _peek_matrix(path, modality)
-    from treset.io.names import make_unique
+    from treset.io.names import make_unique, without_genome
 
     if form == "h5ad":
         from treset.io.h5ad import peek_h5ad
 
         n_cells, genes, places = peek_h5ad(path)
-        return Peek("h5ad", n_cells, make_unique(genes)[0], (), (f"counts may be in {', '.join(places)}",))
+        return Peek(
+            "h5ad", n_cells, make_unique(without_genome(genes)[0])[0], (), (f"counts may be in {', '.join(places)}",)
+        )
     from treset.io.tenx import read_10x_names
 
     names = read_10x_names(path)
-    return Peek(names.form, len(names.barcodes), make_unique(list(names.features["symbol"]))[0], (), ())
+    return Peek(
+        names.form, len(names.barcodes), make_unique(without_genome(list(names.features["symbol"]))[0])[0], (), ()
+    )
 
 
 def _peek_matrix(path: Path, modality: str) -> Peek:

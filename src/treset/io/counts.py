@@ -10,7 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from treset.errors import TresetError
-from treset.io.names import make_unique
+from treset.io.names import make_unique, without_genome
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -134,9 +134,13 @@ def keep_genes(adata: AnnData, path: Path) -> AnnData:
     """
     kinds = adata.var["feature_type"].astype(str)
     others = [kind for kind in kinds.unique() if kind != RNA_TYPE]
+    genes = adata[:, (kinds == RNA_TYPE).to_numpy()].copy() if others else adata
+    symbols, prefix = without_genome(list(genes.var_names))
+    if prefix:
+        genes.var_names = symbols
+        genes.uns["treset_io"]["notes"].append(f"the genome's name {prefix} was taken off the gene symbols")
     if not others:
-        return adata
-    genes = adata[:, (kinds == RNA_TYPE).to_numpy()].copy()
+        return genes
     if genes.n_vars == 0:
         raise TresetError(
             f"{path}: features are of type {', '.join(others)} only, expected {RNA_TYPE} in an RNA study."

@@ -11,19 +11,22 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from treset.compute import Backend, open_backend
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
 from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.io.table import write_tsv
+from treset.jobs.tree import study_nodes
 from treset.phenotype import annotate, gates, sketch
+from treset.phenotype.batch import correct
 from treset.phenotype.cluster import cluster_cells, overcluster
 from treset.phenotype.concordance import concordance
-from treset.phenotype.map import reach, smooth
+from treset.phenotype.map import reach
 from treset.phenotype.represent import fit_representation, variable_genes
-from treset.phenotype.tree import Node, resolve, rule_markers, spelling
+from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
+from treset.phenotype.rna_tree import described
+from treset.phenotype.tree import Node, rule_markers
 from treset.plain import to_plain
 from treset.study.model import Cohort, Population
 
@@ -62,8 +65,10 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     cells, panel = draw_sketch(samples, settings, backend)
     neighbors, stability = embed(cells, settings, backend)
-    nodes = resolve(settings.populations, cells.var_names, spelling(settings.modality))
-    thresholds, names, agreement = phenotype(cells, nodes, neighbors, settings)
+    nodes = study_nodes(settings.modality, settings.populations, cells)
+    thresholds, names, agreement = phenotype(cells, nodes, neighbors, settings, backend)
+    if settings.modality == "rna":
+        nodes = described(nodes, settings.populations, cells.obs)
     cells.uns["treset"] = _provenance(settings, backend)
     write_tsv(thresholds, folder / "thresholds.tsv")
     write_tsv(names, folder / "clusters.tsv")
@@ -116,9 +121,13 @@ def draw_sketch(
         obs = whole.obs[["sample", "batch"]].iloc[rows].astype(str)
         if by_density:
             obs["uniform"], obs["weight"] = drawn.uniform, drawn.weight
-        part = anndata.AnnData(whole.X[rows], obs=obs, var=whole.var)
+        protein = {PROTEIN: whole.obsm[PROTEIN].iloc[rows].set_axis(obs.index)} if PROTEIN in whole.obsm else {}
+        part = anndata.AnnData(whole.X[rows], obs=obs, var=whole.var, obsm=protein)
         parts.append(part)
     joined = anndata.concat(parts, join="inner", merge="same")
+    without = [s for s, part in zip(samples, parts, strict=True) if PROTEIN not in part.obsm]
+    if 0 < len(without) < len(parts):
+        print(f"surface protein is not used: {len(without)} of {len(parts)} samples have none ({without[0]} ...)")
     lost = max(part.n_vars for part in parts) - joined.n_vars
     if lost:
         print(f"{joined.n_vars} variables are in every sample; {lost} of the largest sample's are not and are not used")
@@ -149,6 +158,10 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> tuple[n
     space, coordinates = fit_representation(
         cells.X[:, chosen], list(cells.var_names[chosen]), options.components, backend, seed
     )
+    if options.batch == "harmony":
+        cells.obsm["X_pca_uncorrected"] = coordinates
+        batch = cells.obs["batch"].to_numpy(dtype=str)
+        coordinates = correct(coordinates, batch, settings.modality, backend, seed)
     cells.obsm["X_pca"] = coordinates
     if space.components is not None and space.mean is not None:
         loadings = np.zeros((cells.n_vars, len(space.components)))
@@ -170,7 +183,7 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> tuple[n
 
 
 def phenotype(
-    cells: AnnData, nodes: Sequence[Node], neighbors: np.ndarray, settings: CohortSettings
+    cells: AnnData, nodes: Sequence[Node], neighbors: np.ndarray, settings: CohortSettings, backend: Backend
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Thresholds, gates and named clusters of the sketch.
 
@@ -182,25 +195,21 @@ def phenotype(
     ``thresholds.tsv``, ``clusters.tsv`` and ``concordance.tsv``.
     """
     batch = cells.obs["batch"].to_numpy(dtype=str)
-    markers = rule_markers(nodes)
     if settings.modality == "rna":
-        raw = _dense(cells[:, markers].X)
-        columns = dict(zip(markers, smooth(raw, neighbors).T, strict=True))
-        limits = {"floor": 0.05, "min_distance": 0.2}
-        extra: list[str] = []
+        gated, thresholds, shown = gate_sketch(cells, nodes, neighbors, backend, settings.seed)
+        columns, nodes = gated.columns, gated.nodes
     else:
         columns = {m: np.asarray(cells.X[:, i]) for i, m in enumerate(cells.var_names)}
-        limits = {"floor": 0.5, "min_distance": 0.6}
-        extra = list(cells.var_names)
-    # a draw by density changes the shape of the densities, so thresholds are found on its uniform half
-    fit = cells.obs["uniform"].to_numpy() if "uniform" in cells.obs else np.ones(cells.n_obs, dtype=bool)
+        shown = pd.DataFrame(columns)
+        # a draw by density changes the shape of the densities, so thresholds are found on its uniform half
+        fit = cells.obs["uniform"].to_numpy() if "uniform" in cells.obs else np.ones(cells.n_obs, dtype=bool)
+        thresholds = gates.fit_thresholds(
+            {m: values[fit] for m, values in columns.items()}, batch[fit], nodes, positivity=list(cells.var_names)
+        )
     weight = cells.obs["weight"].to_numpy() if "weight" in cells.obs else None
-    thresholds = gates.fit_thresholds(
-        {m: values[fit] for m, values in columns.items()}, batch[fit], nodes, positivity=extra, **limits
-    )
-    gated = gates.apply_gates(columns, batch, nodes, thresholds)
-    population, _ = gates.deepest(gated, nodes)
-    purity = settings.cohort.min_purity
+    masks = gates.apply_gates(columns, batch, nodes, thresholds)
+    population, _ = gates.deepest(masks, nodes)
+    purity, markers = settings.cohort.min_purity, rule_markers(nodes)
     read = cells.obsm["X_pca"] if settings.modality == "rna" else np.column_stack([columns[m] for m in markers])
     fine = overcluster(read, settings.cohort.overcluster, settings.seed) if markers else None
     if fine is not None:
@@ -211,13 +220,11 @@ def phenotype(
         cells.obs["cluster"] = pd.Categorical(annotate.cluster_names(by_size(merged)))
         print(f"{merged.max() + 1} clusters after merging {len(np.unique(fine))} small ones by the tree")
     cluster = cells.obs["cluster"].to_numpy(dtype=str)
-    names = annotate.name_clusters(
-        cluster, population, nodes, pd.DataFrame(columns), purity, thresholds=thresholds, weight=weight
-    )
+    names = annotate.name_clusters(cluster, population, nodes, shown, purity, thresholds=thresholds, weight=weight)
     called = cells.obs["cluster"].map(dict(zip(names["cluster"], names["population"], strict=True))).astype(str)
     cells.obs["population"] = pd.Categorical(population)
     cells.obs["cluster_population"] = pd.Categorical(called)
-    agreement = concordance(gated, population, called.to_numpy(dtype=str), nodes, weight)
+    agreement = concordance(masks, population, called.to_numpy(dtype=str), nodes, weight)
     return thresholds, names, agreement
 
 
@@ -235,10 +242,6 @@ def _keep(path: Path) -> np.ndarray:
 
     with h5py.File(path, "r") as file:
         return file["obs/keep"][:].astype(bool)
-
-
-def _dense(x: np.ndarray | sparse.spmatrix) -> np.ndarray:
-    return x.toarray() if sparse.issparse(x) else np.asarray(x)
 
 
 def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:

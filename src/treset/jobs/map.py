@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from treset.compute import open_backend
+from treset.compute import Backend, open_backend
 from treset.io.files import atomic
 from treset.io.h5ad import read_h5ad, write_h5ad
+from treset.jobs.tree import study_nodes
 from treset.phenotype import gates, signatures
-from treset.phenotype.map import place, smooth
+from treset.phenotype.batch import follow
+from treset.phenotype.map import place
 from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
 from treset.phenotype.represent import Representation
-from treset.phenotype.tree import ROOT, Node, resolve, rule_markers, spelling
+from treset.phenotype.rna_sketch import CONFIDENCE, Gated, gate_cells, proteins
+from treset.phenotype.tree import ROOT, Node, rule_markers
 from treset.study.model import Population, Signature
 
 if TYPE_CHECKING:
@@ -58,21 +61,33 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     thresholds = pd.read_csv(
         folder / "thresholds.tsv", sep="\t", keep_default_na=False, na_values={"threshold": [""]}, dtype={"batch": str}
     )
-    nodes = resolve(settings.populations, sketch.var_names, spelling(settings.modality))
+    nodes = study_nodes(settings.modality, settings.populations, sketch)
     kept = np.flatnonzero(cells.obs["keep"].to_numpy())
     inside = cells[kept, sketch.var_names]
 
     clusters = sketch.obs["cluster"].cat
     space = _representation(sketch)
+    backend = open_backend(settings.backend)
+    coordinates = space.transform(inside[:, list(space.variables)].X)
+    if "X_pca_uncorrected" in sketch.obsm:
+        coordinates = follow(
+            coordinates, inside.obs["batch"].to_numpy(dtype=str), sketch.obsm["X_pca_uncorrected"],
+            sketch.obsm["X_pca"], sketch.obs["batch"].to_numpy(dtype=str), backend,
+        )  # fmt: skip
     where = place(
-        open_backend(settings.backend), sketch.obsm["X_pca"], clusters.codes.to_numpy(), sketch.obsm["X_umap"],
-        space.transform(inside[:, list(space.variables)].X), max(settings.map_neighbors, settings.neighbors if
+        backend, sketch.obsm["X_pca"], clusters.codes.to_numpy(), sketch.obsm["X_umap"],
+        coordinates, max(settings.map_neighbors, settings.neighbors if
         settings.modality == "rna" else 0), float(sketch.uns["reach"]), votes=settings.map_neighbors,
     )  # fmt: skip
     cluster = np.append(clusters.categories.to_numpy(dtype=object), "")[where.cluster]
 
     batch = inside.obs["batch"].to_numpy(dtype=str)
-    gated, values = _read(inside, sketch, nodes, thresholds, where.neighbors, settings)
+    certain = None
+    if settings.modality == "rna":
+        read, values = _read_rna(inside, sketch, nodes, thresholds, where.neighbors, settings, backend)
+        gated, nodes, certain = read.columns, read.nodes, read.confidence
+    else:
+        gated, values = _read(inside, thresholds, settings)
     masks = gates.apply_gates(gated, batch, nodes, thresholds)
     population, reason = gates.deepest(masks, nodes)
 
@@ -106,6 +121,9 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     confidence = np.full(cells.n_obs, np.nan, dtype=np.float32)
     confidence[kept] = where.confidence
     cells.obs["cluster_confidence"] = confidence
+    if certain is not None:
+        cells.obs[CONFIDENCE] = np.full(cells.n_obs, np.nan, dtype=np.float32)
+        cells.obs.iloc[kept, cells.obs.columns.get_loc(CONFIDENCE)] = certain
     umap = np.full((cells.n_obs, 2), np.nan, dtype=np.float32)
     umap[kept] = where.umap
     cells.obsm["X_umap"] = umap
@@ -113,17 +131,8 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     write_h5ad(cells, cells_out)
 
 
-def _read(
-    inside: AnnData,
-    sketch: AnnData,
-    nodes: list[Node],
-    thresholds: pd.DataFrame,
-    neighbors: np.ndarray,
-    settings: MapSettings,
-) -> tuple[dict[str, np.ndarray], Values]:
-    """The columns that the gates read, and the values that are measured."""
-    if settings.modality == "rna":
-        return _read_rna(inside, sketch, nodes, neighbors, settings)
+def _read(inside: AnnData, thresholds: pd.DataFrame, settings: MapSettings) -> tuple[dict[str, np.ndarray], Values]:
+    """The columns that the gates read, and the values that are measured, of cytometry."""
     columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
     batch = inside.obs["batch"].to_numpy(dtype=str)
     positive = {}
@@ -138,14 +147,15 @@ def _read(
 
 
 def _read_rna(
-    inside: AnnData, sketch: AnnData, nodes: list[Node], neighbors: np.ndarray, settings: MapSettings
-) -> tuple[dict[str, np.ndarray], Values]:
-    markers = rule_markers(nodes)
-    own = inside[:, markers].X
-    own = own.toarray() if sparse.issparse(own) else np.asarray(own)
-    around = sketch[:, markers].X
-    around = around.toarray() if sparse.issparse(around) else np.asarray(around)
-    gated = dict(zip(markers, smooth(around, neighbors[:, : settings.neighbors - 1], own).T, strict=True))
+    inside: AnnData, sketch: AnnData, nodes: list[Node], thresholds: pd.DataFrame, neighbors: np.ndarray,
+    settings: MapSettings, backend: Backend,
+) -> tuple[Gated, Values]:  # fmt: skip
+    """What the gates read, pooled, and the values that are measured: each cell's own.
+
+    Means over a population need no pooling, and pooled values would carry other samples' cells into a sample's mean.
+    """
+    gated = gate_cells(inside, sketch, nodes, thresholds, neighbors[:, : settings.neighbors - 1], backend)
+    markers = [marker for marker in rule_markers(nodes) if marker in inside.var_names]
     wanted = {gene for s in settings.signatures for gene in (*s.genes, *s.genes_down)} | set(markers)
     genes = [gene for gene in sketch.var_names if gene in wanted]
     shown = inside[:, genes].X
@@ -158,7 +168,8 @@ def _read_rna(
         )
         if weights is not None:
             scores[signature.name] = signatures.score_genes(inside.X, weights)
-    return gated, Values(columns, {gene: column > 0 for gene, column in columns.items()}, scores, location="mean")
+    positive = {gene: column > 0 for gene, column in columns.items()}
+    return gated, Values(columns | proteins(inside), positive, scores, location="mean")
 
 
 def _representation(sketch: AnnData) -> Representation:

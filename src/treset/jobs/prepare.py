@@ -46,11 +46,15 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
     seed = sample_seed(settings.seed, sample)
     if settings.modality == "rna":
         from treset.normalise import rna as normalise
+        from treset.phenotype import protein
         from treset.quality import rna as filters
 
         check_values(data, sample)
         table = filters.flag(data, settings.quality.rna, _scrublet(), seed)
         done = normalise.transform(data, settings.normalise.target_sum)
+        if protein.RAW in done.obsm:
+            done.obsm["protein"], told = protein.normalised(done.obsm[protein.RAW])
+            data.uns["treset_io"]["notes"] += told
     else:
         from treset.normalise import cytometry as normalise
         from treset.quality import cytometry as filters
@@ -64,6 +68,9 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
     done.obs["sample"] = pd.Categorical([sample] * done.n_obs)
     done.obs["batch"] = pd.Categorical([batch] * done.n_obs)
     done.obs_names = [f"{sample}:{i}" for i in range(done.n_obs)]
+    for frame in done.obsm.values():
+        if isinstance(frame, pd.DataFrame):
+            frame.index = done.obs_names
     done.uns["treset_io"] = data.uns["treset_io"]
     done.uns["treset_panel"] = data.uns.get("treset_panel", {})
     table.insert(0, "sample", sample)

@@ -27,7 +27,8 @@ def transform(adata: AnnData, target_sum: float) -> AnnData:
     -------
     AnnData of all cells: ``X`` CSR float32 log-normalised, ``layers["raw"]`` CSR float32 counts; ``obs``, ``var`` and
     ``uns`` copied. Where ``var["feature_type"]`` says that some variables are no genes (antibodies, hashtags), those
-    are neither counted nor scaled: they go raw into ``obsm["technical"]`` (columns: their names).
+    are neither counted nor scaled: they go raw into ``obsm["technical"]`` (columns: their names). Tables of ``obsm``
+    (antibodies, hashtags as :func:`treset.io.read_sample` gives them) stay as they are.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def transform(adata: AnnData, target_sum: float) -> AnnData:
         genes = adata.var["feature_type"].astype(str).isin(["Gene Expression", ""]).to_numpy()
     if not genes.any():
         raise TresetError("normalise: no variable has the feature type Gene Expression, the file holds no genes.")
-    obsm = {}
+    obsm = {key: table.copy() for key, table in adata.obsm.items()}
     if not genes.all():
         others = adata.var_names[~genes].astype(str)
         obsm["technical"] = pd.DataFrame(counts[:, ~genes].toarray(), index=adata.obs_names, columns=others)

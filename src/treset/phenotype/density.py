@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-Method = Literal["valley", "tail", "parent", "none"]
+Method = Literal["valley", "tail", "mixture", "parent", "none"]
 
 _BINS = 512
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ def fit_thresholds(
     positivity: Sequence[str] = (),
     floor: float = 0.5,
     min_distance: float = 0.6,
+    find: Callable[[Rule], Callable[..., Cut]] | None = None,
 ) -> pd.DataFrame:
     """Find every threshold the tree needs, within the parent, pooled and per batch.
 
@@ -44,6 +45,8 @@ def fit_thresholds(
         Markers that get a threshold in all cells besides, by which positive cells are counted.
     floor, min_distance
         See :func:`treset.phenotype.density.valleys`.
+    find
+        Gives the function that finds a rule's threshold. Default: :func:`treset.phenotype.density.cut` for every rule.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def fit_thresholds(
                 fallback = _fallback(fitted, node, nodes, rule)
                 wider = None if rule.level in ("+", "-") else mask
                 fitted[key] = _fit_one(
-                    _values(columns, rule), scope, wider, batch, batches, rule, fallback, floor, min_distance
+                    _values(columns, rule), scope, wider, batch, batches, rule, fallback, floor, min_distance, find
                 )
             met &= _meets(_values(columns, rule), batch, {b: c.value for b, (c, _) in fitted[key].items()}, rule)
         masks[node.name] = _without(met, node, masks)
@@ -73,7 +76,7 @@ def fit_thresholds(
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")
             fitted[ROOT, marker] = _fit_one(
-                columns[marker], masks[ROOT], None, batch, batches, rule, None, floor, min_distance
+                columns[marker], masks[ROOT], None, batch, batches, rule, None, floor, min_distance, find
             )
     rows = [
         (scope, marker, b, c.value, c.method, c.separation, n)
@@ -149,13 +152,13 @@ def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.
 
 def _fit_one(
     values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batch: np.ndarray, batches: list[str], rule: Rule,
-    fallback: float | None, floor: float, min_distance: float,
+    fallback: float | None, floor: float, min_distance: float, find_by: Callable[[Rule], Callable[..., Cut]] | None,
 ) -> dict[str, tuple[Cut, int]]:  # fmt: skip
     side = rule.level if rule.level in ("hi", "lo") else "split"
 
     def find(inside: np.ndarray) -> Cut:
         around = None if wider is None else values[wider & inside]
-        return cut(
+        return (find_by(rule) if find_by else cut)(
             values[scope & inside], side, fallback=fallback, wider=around, floor=floor, min_distance=min_distance
         )
 

@@ -43,6 +43,8 @@ class Population:
     without: tuple[str, ...] = ()
     ontology: str | None = None
     source: str | None = None
+    #: What a reader must know of its calls; shown beside the population.
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class Cohort:
     min_purity: float = 0.5
     #: Neighbours in the sketch that vote for a mapped cell.
     map_neighbors: int = 5
+    #: RNA: take differences between the sheet's batches out of the embedding (Harmony), or leave them.
+    batch: Literal["none", "harmony"] = "none"
 
 
 @dataclass(frozen=True)

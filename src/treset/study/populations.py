@@ -106,6 +106,7 @@ def _population(document: Document, position: int, item: Mapping[str, Any], faul
         without=tuple(item.get("without") or ()),
         ontology=item.get("ontology"),
         source=item.get("source"),
+        note=item.get("note"),
     )
 
 

@@ -1,0 +1,70 @@
+"""A threshold between two overlapping modes: where no valley shows, two normals may still tell them apart."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from treset.phenotype.density import Cut, cut
+
+#: Ashman's D from which two components are taken for two kinds of cells. An exponential, a half-normal, a gamma or a
+#: lognormal split in two gives at most 2.0.
+MIN_SEPARATION = 2.2
+#: The smaller component holds at least this share.
+MIN_SHARE = 0.02
+
+
+def split(values: np.ndarray) -> Cut | None:
+    """Find where two normal components are equally likely.
+
+    Expectation maximisation from two groups of k-means, seeded; two components must beat one by the Bayesian
+    information criterion and lie apart by Ashman's D >= 2.2 (Ashman 1994, doi:10.1086/117248).
+
+    Parameters
+    ----------
+    values
+        (n,) finite.
+
+    Returns
+    -------
+    Method ``mixture`` with D as its separation; None where one component does.
+    """
+    from sklearn.mixture import GaussianMixture
+
+    column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
+    one = GaussianMixture(1, random_state=0).fit(column)
+    two = GaussianMixture(2, random_state=0).fit(column)
+    low, high = np.argsort(two.means_.ravel())
+    means, spread = two.means_.ravel(), np.sqrt(two.covariances_.ravel())
+    separation = float(np.sqrt(2.0) * (means[high] - means[low]) / np.hypot(spread[low], spread[high]))
+    if two.bic(column) >= one.bic(column) or separation < MIN_SEPARATION or two.weights_.min() < MIN_SHARE:
+        return None
+    grid = np.linspace(means[low], means[high], 513)
+    at = int(np.argmax(two.predict_proba(grid.reshape(-1, 1))[:, high] >= 0.5))
+    return Cut(float(grid[at]), "mixture", separation)
+
+
+def cut_pooled(values: np.ndarray, side: Literal["split", "hi", "lo"], **options: object) -> Cut:
+    """As :func:`treset.phenotype.density.cut`, with a mixture before the tail.
+
+    For ``hi`` and ``lo`` among too few cells the threshold is that of the whole parent.
+
+    Expression pooled over neighbours has no fixed zero: the distance of a tail from the mode means little where the
+    negative cells' mode itself is spread by their neighbours.
+
+    Parameters
+    ----------
+    values, side, options
+        As for :func:`treset.phenotype.density.cut`.
+    """
+    found = cut(values, side, **options)  # type: ignore[arg-type]
+    wider = options.get("wider")
+    if found.method == "none" and wider is not None:
+        return cut(wider, side, **{**options, "wider": None})  # type: ignore[arg-type]
+    if side == "split" and found.method == "tail":
+        between = split(values[np.isfinite(values)])
+        # below twice the floor lies the noise of zero
+        if between is not None and between.value >= 2.0 * float(options.get("floor", 0.0)):  # type: ignore[arg-type]
+            return between
+    return found

@@ -110,7 +110,7 @@ def draw_sketch(
         whole, own_seed = read_h5ad(path), sketch.sample_seed(seed, sample)
         if by_density:
             lineage = (whole.var["role"] == "lineage").to_numpy()
-            drawn = sketch.draw_dense(_dense(whole.X)[kept[sample]][:, lineage], shares[sample], own_seed, backend)
+            drawn = sketch.draw_dense(np.asarray(whole.X)[kept[sample]][:, lineage], shares[sample], own_seed, backend)
             rows = kept[sample][drawn.rows]
         else:
             rows = kept[sample][sketch.draw(len(kept[sample]), shares[sample], own_seed)]

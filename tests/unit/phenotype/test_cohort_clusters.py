@@ -56,7 +56,7 @@ def run(sample: Path, **options: object) -> tuple[anndata.AnnData, pd.DataFrame,
     backend = NoLayout(open_backend("cpu").choice)
     cells, _ = draw_sketch({"s1": sample}, settings, backend)
     neighbors, _ = embed(cells, settings, backend)
-    _, names, agreement = phenotype(cells, resolve(TREE, cells.var_names), neighbors, settings)
+    _, names, agreement = phenotype(cells, resolve(TREE, cells.var_names), neighbors, settings, backend)
     return cells, names, agreement.set_index("population")
 
 

@@ -261,10 +261,10 @@ def cohort(folder: Path, samples: pd.DataFrame, clusters: dict[str, str], cells:
     )
     agree = [("cells", "", cells, cells, cells, "", "", "", 0.83, "")]
     agree += [(p, q, 90, 100, 80, 0.8, 80 / 90, 160 / 190, "", "") for p, q in TREE.items()]
-    named = "population parent gate_cells cluster_cells both precision recall f1 ari note".split()
+    named = ["population", "parent", "gate_cells", "cluster_cells", "both", "precision", "recall", "f1", "ari", "note"]
     pd.DataFrame(agree, columns=named).to_csv(place / "concordance.tsv", sep="\t", index=False)
     stable = [(0.5, 9, 0.95, 0.9, 10, True, False, ""), (1.0, 12, 0.85, 0.8, 10, True, True, "the finest")]
-    named = "setting clusters ari_mean ari_min pairs stable chosen note".split()
+    named = ["setting", "clusters", "ari_mean", "ari_min", "pairs", "stable", "chosen", "note"]
     pd.DataFrame(stable, columns=named).to_csv(place / "stability.tsv", sep="\t", index=False)
     rows = [(p, q, "CL:0000084", True, "", "CD3+", "doi:10.1038/nri3158") for p, q in TREE.items()]
     rows.append(("gdT", "T", "CL:0000798", False, "the panel has no TCRgd", "TCRgd+", "doi:10.1038/nri3158"))

@@ -55,11 +55,20 @@ def _path(module: str) -> Path | None:
     return None
 
 
+def _for_types_only(node: ast.AST) -> bool:
+    """Whether this is ``if TYPE_CHECKING:``, whose imports never run."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
 @cache
 def _imports(module: str, path: Path) -> list[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    unused = {inner for node in ast.walk(tree) if _for_types_only(node) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if node in unused:
+            continue
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

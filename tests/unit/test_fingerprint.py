@@ -37,6 +37,12 @@ def test_the_hash_does_not_depend_on_where_the_package_lies_or_on_the_process():
     assert other == fingerprint.code_hash("treset.jobs.prepare")
 
 
-def test_prepare_does_not_depend_on_the_monitors():
-    seen = fingerprint._imports("treset.jobs.prepare", fingerprint._path("treset.jobs.prepare"))
-    assert not any("monitor" in name or "phenotype.gates" in name for name in seen)
+def test_imports_for_type_checkers_only_do_not_count(package):
+    before = fingerprint.code_hash("treset.jobs.b")
+    code = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from treset.io import deep\n"
+    (package / "jobs" / "b.py").write_text(code)
+    fingerprint._imports.cache_clear()
+    after = fingerprint.code_hash("treset.jobs.b")
+    assert after != before
+    (package / "io" / "deep.py").write_text("x = 3\n")
+    assert fingerprint.code_hash("treset.jobs.b") == after

@@ -29,9 +29,9 @@ from treset.compute import open_backend
 from treset.jobs.cohort import CohortSettings, cohort
 from treset.jobs.map import MapSettings, map_sample
 from treset.jobs.prepare import PrepareSettings, prepare
+from treset.normalise.protein import is_protein
 from treset.phenotype import rna, signatures
 from treset.phenotype.map import smooth
-from treset.phenotype.protein import is_protein
 from treset.phenotype.rna_sketch import _stored
 from treset.phenotype.tree import resolve
 from treset.study.faults import Collector

@@ -45,8 +45,8 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
     data = read_sample(file, settings.modality)
     seed = sample_seed(settings.seed, sample)
     if settings.modality == "rna":
+        from treset.normalise import protein
         from treset.normalise import rna as normalise
-        from treset.phenotype import protein
         from treset.quality import rna as filters
 
         check_values(data, sample)

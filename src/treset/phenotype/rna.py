@@ -17,10 +17,11 @@ import pandas as pd
 from scipy import sparse
 
 from treset.compute import Backend
+from treset.normalise.protein import is_protein
 from treset.phenotype import gates
 from treset.phenotype.density import Cut
 from treset.phenotype.mixture import cut_pooled
-from treset.phenotype.protein import cut_protein, is_protein
+from treset.phenotype.protein import cut_protein
 from treset.phenotype.represent import Representation, fit_representation, variable_genes
 from treset.phenotype.tree import Node, Rule, ancestors
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from treset.io.panel import canonical
-from treset.phenotype.protein import is_protein, marker_of
+from treset.normalise.protein import is_protein, marker_of
 from treset.phenotype.tree import ROOT, Node, resolve, rule_markers
 from treset.study.model import Condition, Population
 

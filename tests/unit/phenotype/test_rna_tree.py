@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 
 from treset.errors import TresetError
-from treset.phenotype import protein
+from treset.normalise import protein
+from treset.phenotype import protein as cuts
 from treset.phenotype.batch import correct, follow
 from treset.phenotype.rna_tree import described, study_tree
 from treset.study.faults import Collector
@@ -102,8 +103,8 @@ def test_isotypes_and_doubled_markers_are_left_out_and_said():
 def test_an_antibody_that_binds_nothing_does_not_separate():
     generator = np.random.default_rng(0)
     background = np.abs(generator.normal(0.5, 0.25, 1000))
-    assert not protein.separates(background)
-    assert protein.separates(np.concatenate([background, generator.normal(3.0, 0.4, 300)]))
+    assert not cuts.separates(background)
+    assert cuts.separates(np.concatenate([background, generator.normal(3.0, 0.4, 300)]))
 
 
 class Shift:

@@ -112,7 +112,7 @@ def simulate(
 
 @app.command()
 def monitor(
-    name: Annotated[str, typer.Argument(help="treg, bcell or discovery.")],
+    name: Annotated[str, typer.Argument(help="treg, bcell, signalling, clinical or discovery.")],
     profiles: Annotated[Path, typer.Option(help="Profiles table: parquet, TSV or CSV of the waist's columns.")],
     config: Annotated[Path, typer.Option(help="config.yaml with the monitor's settings.")],
     samples: Annotated[Path | None, typer.Option(help="Sample sheet, when not the config's.")] = None,
@@ -133,6 +133,24 @@ def monitor(
     folder = out or profiles.parent / "monitors" / name
     run_one(name, profiles, study, folder)
     console.print(f"wrote {folder}/effects.tsv, patients.tsv, summary.json")
+
+
+@app.command()
+def power(
+    design: Annotated[str, typer.Argument(help="il2_open_label, il2_placebo, cart_lupus or pstat5_dose.")],
+    patients: Annotated[str, typer.Option(help="Numbers of patients, with commas.")],
+    cells: Annotated[str, typer.Option(help="Cells a sample, with commas.")] = "5000",
+    parameter: Annotated[list[str] | None, typer.Option("--set", help="name=value of the design; repeatable.")] = None,
+    repeats: Annotated[int, typer.Option(help="Simulated trials of each size.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the trials.")] = 1,
+    config: Annotated[Path | None, typer.Option(help="Study whose monitors are asked [default: the design's].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Table to write besides.")] = None,
+) -> None:
+    """Say how many patients and cells an effect needs: how often a simulated trial meets its primary endpoint."""
+    from treset.cli.power import power_table, sentences
+
+    for line in sentences(power_table(design, patients, cells, parameter or [], repeats, seed, config, out)):
+        console.print(line)
 
 
 def find_config(given: Path | None) -> Path:

@@ -13,7 +13,7 @@ from treset.errors import TresetError
 from treset.study.model import Study
 
 #: The monitors in the order of the report.
-MONITORS = ("treg", "bcell", "discovery")
+MONITORS = ("treg", "bcell", "signalling", "clinical", "discovery")
 WAIST = [
     *("sample", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"),
     *("population", "parent", "origin", "measure", "marker", "value", "n_cells"),

@@ -90,6 +90,12 @@ def change(value: float | None, scale: str, digits: int = 3) -> str:
     """Write an effect on its scale: a fold for ``log_ratio`` (natural log), a percentage, or a signed difference."""
     if missing(value):
         return DASH
+    if math.isinf(float(value)):  # type: ignore[arg-type]
+        return "no limit"
+    if scale in ("nM", "days"):
+        return f"{number(value, digits)}{THIN}{scale}"
+    if scale == "log10_ratio":
+        return f"\u00d7{number(10 ** min(float(value), 300.0), digits)}"  # type: ignore[arg-type]
     if scale == "log_ratio":
         return f"\u00d7{number(math.exp(min(float(value), 700.0)), digits)}"  # type: ignore[arg-type]
     if scale == "percent_change":
@@ -114,6 +120,7 @@ def scale_name(scale: str) -> str:
         "difference": "difference",
         "log2_ratio": "log2 fold change",
         "percent": "percent",
+        "log10_ratio": "ratio",
     }
     return known.get(scale, scale.replace("_", " "))
 

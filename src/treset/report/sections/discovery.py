@@ -12,7 +12,7 @@ from treset.report.figures.volcano import Cloud, volcano
 from treset.report.sections.effects import notes, verdict
 from treset.study.model import DiscoveryMonitor
 
-STATE = ("median", "percent_positive", "signature")
+STATE = ("median", "mean", "percent_positive", "signature")
 #: Rows shown of each table; the download has all.
 SHOWN = 30
 

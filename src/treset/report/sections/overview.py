@@ -13,9 +13,10 @@ from treset.report.read import Monitor
 from treset.report.sections import bcell, discovery, treg
 from treset.report.sections.effects import effects_table
 from treset.report.sections.quality import quality_card
+from treset.report.sections.tables import NAMES, every_effect
 
 ASSAYS = {"mass_cytometry": "mass cytometry", "flow_cytometry": "flow cytometry", "rna": "scRNA-seq"}
-TITLES = {"treg": "Treg", "bcell": "B-cell reset", "discovery": "Discovery"}
+TITLES = {"treg": "Treg", "bcell": "B-cell reset", **NAMES, "discovery": "Discovery"}
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,7 @@ def card(context: Context, name: str, monitor: Monitor | None) -> Card:
 def cards(context: Context) -> list[Card]:
     """Make one card a monitor, and data quality."""
     asked = context.study.monitors
-    names = [
-        n for n in ("treg", "bcell", "discovery") if getattr(asked, n) is not None or n in context.results.monitors
-    ]
+    names = [n for n in TITLES if getattr(asked, n) is not None or n in context.results.monitors]
     return [card(context, n, context.results.monitors.get(n)) for n in names] + [quality_card(context)]
 
 
@@ -125,6 +124,9 @@ def lead(context: Context) -> list[Block]:
         return [treg.by_visit(context, first), treg.lead_forest(context)]
     if m.bcell:
         return [bcell.courses(context, m.bcell)[0]]
+    for name in NAMES:
+        if name in context.results.monitors:
+            return [every_effect(context, name, rows=10)]
     found = context.results.monitors.get("discovery")
     if m.discovery and found is not None:
         effects = discovery.ranked(found.effects, state=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from treset.errors import TresetError
 from treset.io.panel import canonical
-from treset.study.model import Combine, Level, Population
+from treset.study.model import Population
 
 #: The name of the root: all kept cells.
 ROOT = "cells"
@@ -17,25 +18,22 @@ ROOT = "cells"
 class Rule:
     """A condition on columns that exist.
 
-    Siblings share the split (``+``, ``-``) of a marker in their parent, while ``hi`` and ``lo`` are found among the
-    cells that meet the conditions before them and belong to one population alone. ``pos`` and ``neg`` are a split found
-    among the cells that meet the conditions before them (and are in no sibling left out), shared by the siblings that
-    have the same conditions before them.
+    ``threshold`` names the threshold it reads: siblings share the split of a marker in their parent, while ``hi`` and
+    ``lo`` are found among the cells that meet the conditions before them and belong to one population alone.
     """
 
     columns: tuple[str, ...]
-    level: Level
-    combine: Combine = "mean"
+    level: Literal["+", "-", "hi", "lo"]
 
     @property
     def label(self) -> str:
-        """The marker's name, the genes joined by commas, or ``CD25 - CD127``."""
-        return (" - " if self.combine == "difference" else ",").join(self.columns)
+        """The marker's name, or the genes joined by commas."""
+        return ",".join(self.columns)
 
     @property
     def above(self) -> bool:
         """Whether cells above the threshold meet the condition."""
-        return self.level in ("+", "hi", "pos")
+        return self.level in ("+", "hi")
 
 
 @dataclass(frozen=True)
@@ -65,24 +63,14 @@ class Node:
     def threshold_key(self, position: int) -> tuple[str, str]:
         """(scope, marker) of the threshold that the rule at ``position`` reads."""
         rule = self.rules[position]
-        if rule.level in ("+", "-"):
-            return self.parent, rule.label
-        if rule.level in ("hi", "lo"):
-            return f"{self.parent} > {self.name}", rule.label
-        before = " ".join(_words(earlier) for earlier in self.rules[:position])
-        left_out = f" without {', '.join(sorted(self.without))}" if self.without else ""
-        return self.parent + left_out + (f" > {before}" if before else ""), rule.label
+        scope = self.parent if rule.level in ("+", "-") else f"{self.parent} > {self.name}"
+        return scope, rule.label
 
     @property
     def text(self) -> str:
         """The rule in words: ``CD3+ CD4+ CD25hi, without gdT``."""
-        words = " ".join(_words(rule) for rule in self.rules)
+        words = " ".join(f"{rule.label}{rule.level}" for rule in self.rules)
         return words + (f"{', ' if words else ''}without {', '.join(self.without)}" if self.without else "")
-
-
-def _words(rule: Rule) -> str:
-    label = f"({rule.label})" if rule.combine == "difference" else rule.label
-    return label + {"pos": "+", "neg": "-"}.get(rule.level, rule.level)
 
 
 def spelling(modality: str) -> Callable[[str], str]:
@@ -160,15 +148,12 @@ def _resolve_one(
         found = [measured.get(marker) or measured.get(spelled(marker)) for marker in condition.markers]
         columns = tuple(dict.fromkeys(column for column in found if column is not None))
         wanted = (" or " if condition.combine == "first" else ", ").join(condition.markers)
-        if condition.combine == "difference":
-            wanted = " and ".join(m for m, column in zip(condition.markers, found, strict=True) if column is None)
-            columns = () if wanted else columns
         if columns:
-            rules.append(_rule(columns, condition.level, condition.combine))
+            rules.append(Rule(columns[:1] if condition.combine == "first" else columns, condition.level))
         elif condition.optional:
             notes.append(f"{wanted} was not measured and is passed over")
         else:
-            missing.append(f"any of {wanted}" if condition.combine == "mean" else wanted)
+            missing.append(wanted if condition.combine == "first" else f"any of {wanted}")
     without = []
     for sibling in population.without:
         if nodes[sibling].measurable:
@@ -195,10 +180,6 @@ def _resolve_one(
         same,
         lacking,
     )
-
-
-def _rule(columns: tuple[str, ...], level: Level, combine: Combine) -> Rule:
-    return Rule(columns[:1], level) if combine == "first" else Rule(columns, level, combine)
 
 
 def ancestors(nodes: Sequence[Node], name: str) -> list[str]:

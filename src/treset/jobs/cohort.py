@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +28,7 @@ from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
 from treset.phenotype.rna_tree import described
 from treset.phenotype.tree import Node, rule_markers
 from treset.plain import to_plain
-from treset.study.model import Cohort, Population
+from treset.study.model import Cohort, Gates, Population
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,6 +46,7 @@ class CohortSettings:
     n_top_genes: int
     backend: Literal["auto", "gpu", "cpu"]
     seed: int
+    gates: Gates = field(default_factory=Gates)
 
 
 def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) -> None:
@@ -194,7 +195,7 @@ def phenotype(
     -------
     ``thresholds.tsv``, ``clusters.tsv`` and ``concordance.tsv``.
     """
-    batch = cells.obs["batch"].to_numpy(dtype=str)
+    batch, sample = (cells.obs[name].to_numpy(dtype=str) for name in ("batch", "sample"))
     if settings.modality == "rna":
         gated, thresholds, shown = gate_sketch(cells, nodes, neighbors, backend, settings.seed)
         columns, nodes = gated.columns, gated.nodes
@@ -204,10 +205,15 @@ def phenotype(
         # a draw by density changes the shape of the densities, so thresholds are found on its uniform half
         fit = cells.obs["uniform"].to_numpy() if "uniform" in cells.obs else np.ones(cells.n_obs, dtype=bool)
         thresholds = gates.fit_thresholds(
-            {m: values[fit] for m, values in columns.items()}, batch[fit], nodes, positivity=list(cells.var_names)
+            {m: values[fit] for m, values in columns.items()},
+            batch[fit],
+            nodes,
+            positivity=list(cells.var_names),
+            sample=sample[fit],
+            overrides=settings.gates.overrides,
         )
     weight = cells.obs["weight"].to_numpy() if "weight" in cells.obs else None
-    masks = gates.apply_gates(columns, batch, nodes, thresholds)
+    masks = gates.apply_gates(columns, batch, nodes, thresholds, sample)
     population, _ = gates.deepest(masks, nodes)
     purity, markers = settings.cohort.min_purity, rule_markers(nodes)
     read = cells.obsm["X_pca"] if settings.modality == "rna" else np.column_stack([columns[m] for m in markers])

@@ -59,7 +59,11 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     cells = read_h5ad(prepared)
     names = pd.read_csv(folder / "clusters.tsv", sep="\t", keep_default_na=False)
     thresholds = pd.read_csv(
-        folder / "thresholds.tsv", sep="\t", keep_default_na=False, na_values={"threshold": [""]}, dtype={"batch": str}
+        folder / "thresholds.tsv",
+        sep="\t",
+        keep_default_na=False,
+        na_values={"threshold": [""]},
+        dtype={"batch": str, "sample": str},
     )
     nodes = study_nodes(settings.modality, settings.populations, sketch)
     kept = np.flatnonzero(cells.obs["keep"].to_numpy())
@@ -88,7 +92,7 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
         gated, nodes, certain = read.columns, read.nodes, read.confidence
     else:
         gated, values = _read(inside, thresholds, settings)
-    masks = gates.apply_gates(gated, batch, nodes, thresholds)
+    masks = gates.apply_gates(gated, batch, nodes, thresholds, inside.obs["sample"].to_numpy(dtype=str))
     population, reason = gates.deepest(masks, nodes)
 
     sample = str(cells.obs["sample"].iloc[0])
@@ -135,9 +139,11 @@ def _read(inside: AnnData, thresholds: pd.DataFrame, settings: MapSettings) -> t
     """The columns that the gates read, and the values that are measured, of cytometry."""
     columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
     batch = inside.obs["batch"].to_numpy(dtype=str)
-    positive = {}
+    sample, positive = str(inside.obs["sample"].iloc[0]), {}
     for marker, column in columns.items():
         mine = thresholds[(thresholds["population_parent"] == ROOT) & (thresholds["marker"] == marker)]
+        by_hand = mine[mine["sample"] == sample]
+        mine = by_hand.assign(batch="") if len(by_hand) else mine[mine["sample"] == ""]
         limits = dict(zip(mine["batch"], mine["threshold"], strict=True))
         limit = np.array([limits.get(b, limits.get("", np.nan)) for b in batch])
         if np.isfinite(limit).all():

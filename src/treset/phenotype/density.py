@@ -8,9 +8,16 @@ from typing import Literal
 
 import numpy as np
 
-Method = Literal["valley", "tail", "mixture", "parent", "none"]
+Method = Literal["valley", "tail", "mixture", "parent", "none", "manual"]
 
 _BINS = 512
+
+#: The bed of a valley: where the density is at most this times its lowest (and two standard errors of counting).
+_BED = 1.25
+#: In a shallower valley the two sides overlap, and its lowest point is the best cut.
+_DEEP = 5.0
+#: A bed with fewer cells than this share of the smaller side is empty.
+_EMPTY = 0.02
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,8 @@ class Cut:
         In the units of the values.
     method
         ``valley``: lowest density between two modes; ``tail``: a distance from the only mode; ``parent``: taken from
-        the population above, because here there is one mode; ``none``: too few cells or no spread.
+        the population above, because here there is one mode; ``none``: too few cells or no spread; ``manual``: set in
+        the config.
     separation
         Depth of the valley: density of the lower of the two modes over the density at the valley; 1 without a valley.
     """
@@ -112,6 +120,9 @@ def _valleys(estimate: _Density, values: np.ndarray, floor: float, min_distance:
         start = min(max(a, first), b)
         return start + int(np.argmin(counts[start : b + 1]))
 
+    def bed(a: int, b: int) -> int:
+        return _bed(counts, window, min(max(a, first), b), lowest(a, b), b)
+
     def score(a: int, b: int) -> float:
         if estimate.grid[b] - estimate.grid[a] < min_distance:
             return -1.0
@@ -129,11 +140,27 @@ def _valleys(estimate: _Density, values: np.ndarray, floor: float, min_distance:
     found = []
     for a, b in pairwise(kept):
         low = lowest(a, b)
-        at = float(estimate.grid[low])
-        share = float(np.mean(values > at))
         depth = min(counts[a], counts[b]) / max(counts[low], 0.5 / window)
+        at = float(estimate.grid[low if depth < _DEEP else bed(a, b)])
+        share = float(np.mean(values > at))
         found.append(Valley(at, depth, min(share, 1 - share), float(estimate.grid[a]), float(estimate.grid[b])))
     return found
+
+
+def _bed(counts: np.ndarray, window: float, a: int, low: int, b: int) -> int:
+    """Where to cut a valley that is flat: at the left end of its bed, or in its middle where the bed is empty.
+
+    The lowest point of a flat bed is a matter of chance. Cells spread over it are dimly positive (the noise of zero is
+    narrow, a stain's distribution is wide), so the cut belongs where the lower mode ends.
+    """
+    limit = _BED * counts[low] + 2.0 * np.sqrt((counts[low] + 0.1 / window) / window)
+    left, right = low, low
+    while left > a and counts[left - 1] <= limit:
+        left -= 1
+    while right < b and counts[right + 1] <= limit:
+        right += 1
+    sides = min(counts[:left].sum(), counts[right + 1 :].sum())
+    return (left + right) // 2 if counts[left : right + 1].sum() < _EMPTY * sides else left
 
 
 def main_mode(values: np.ndarray) -> tuple[float, float, float]:
@@ -189,7 +216,8 @@ def cut(
         else:
             # the deepest valley, a balanced one before one that cuts off a few cells
             best = max(found, key=lambda v: np.log(v.depth) * np.sqrt(v.minor_share))
-        return Cut(best.value, "valley", best.depth)
+        # what lies in the noise of zero is negative, however deep the valley between zero and one ion
+        return Cut(max(best.value, 2.0 * floor), "valley", best.depth)
     if wider is not None and len(wider) > len(values):
         return cut(
             wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells

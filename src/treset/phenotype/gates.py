@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 
 from treset.phenotype.density import Cut, cut
+from treset.phenotype.overrides import Manual
 from treset.phenotype.tree import ROOT, Node, Rule
+from treset.study.model import GateOverride
 
-THRESHOLD_COLUMNS = ["population_parent", "marker", "batch", "threshold", "method", "separation", "n_cells"]
+THRESHOLD_COLUMNS = [
+    "population_parent", "marker", "batch", "threshold", "method", "separation", "n_cells", "sample"
+]  # fmt: skip
 
 #: Cells of a batch at which its own threshold and the pooled one weigh the same, for a valley of depth 2 or a tail.
 _SHRINK_CELLS = 1_000
 
 Columns = Mapping[str, np.ndarray]
+Limits = Mapping[tuple[str, str], float]
 
 
 def fit_thresholds(
@@ -27,6 +32,8 @@ def fit_thresholds(
     floor: float = 0.5,
     min_distance: float = 0.6,
     find: Callable[[Rule], Callable[..., Cut]] | None = None,
+    sample: np.ndarray | None = None,
+    overrides: Sequence[GateOverride] = (),
 ) -> pd.DataFrame:
     """Find every threshold the tree needs, within the parent, pooled and per batch.
 
@@ -47,47 +54,64 @@ def fit_thresholds(
         See :func:`treset.phenotype.density.valleys`.
     find
         Gives the function that finds a rule's threshold. Default: :func:`treset.phenotype.density.cut` for every rule.
+    sample
+        (n,) sample ids, for thresholds set by hand for one sample. Default: none.
+    overrides
+        Thresholds set by hand; their rows have the method ``manual``, and what lies below them in the tree is fitted
+        with them in place.
 
     Returns
     -------
-    Columns ``population_parent marker batch threshold method separation n_cells``; ``batch`` "" is the pooled
-    threshold.
+    ``THRESHOLD_COLUMNS``. ``batch`` "" is the pooled threshold, ``sample`` "" that of a batch.
+
+    Raises
+    ------
+    TresetError
+        A threshold set by hand is of no marker that is cut in the population it names.
     """
-    fitted: dict[tuple[str, str], dict[str, tuple[Cut, int]]] = {}
+    fitted: dict[tuple[str, str], dict[tuple[str, str], tuple[Cut, int]]] = {}
+    sample = np.full(len(batch), "") if sample is None else sample
+    manual = Manual(overrides, nodes, positivity)
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
     batches = sorted(set(batch.tolist()))
     for node in nodes:
         if not node.measurable:
             continue
         mask = masks[node.parent].copy()
-        met = mask.copy()
+        met = _without(mask.copy(), node, masks)
         for position, rule in enumerate(node.rules):
             key = node.threshold_key(position)
             if key not in fitted:
                 scope = mask if rule.level in ("+", "-") else met
                 fallback = _fallback(fitted, node, nodes, rule)
-                wider = None if rule.level in ("+", "-") else mask
-                fitted[key] = _fit_one(
-                    _values(columns, rule), scope, wider, batch, batches, rule, fallback, floor, min_distance, find
+                wider = mask if rule.level in ("hi", "lo") else None
+                # a difference has no noise of zero below which no valley is sought
+                lowest = -np.inf if rule.combine == "difference" else floor
+                found = _fit_one(
+                    _values(columns, rule), scope, wider, batch, batches, rule, fallback, lowest, min_distance, find
                 )
-            met &= _meets(_values(columns, rule), batch, {b: c.value for b, (c, _) in fitted[key].items()}, rule)
-        masks[node.name] = _without(met, node, masks)
+                fitted[key] = manual.put(key, found)
+            met &= _meets(_values(columns, rule), batch, sample, _limits(fitted[key]), rule)
+        masks[node.name] = met
     for marker in positivity:
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")
-            fitted[ROOT, marker] = _fit_one(
-                columns[marker], masks[ROOT], None, batch, batches, rule, None, floor, min_distance, find
-            )
+            found = _fit_one(columns[marker], masks[ROOT], None, batch, batches, rule, None, floor, min_distance, find)
+            fitted[ROOT, marker] = manual.put((ROOT, marker), found)
     rows = [
-        (scope, marker, b, c.value, c.method, c.separation, n)
+        (scope, marker, b, c.value, c.method, c.separation, n, s)
         for (scope, marker), cuts in fitted.items()
-        for b, (c, n) in cuts.items()
+        for (b, s), (c, n) in cuts.items()
     ]
     return pd.DataFrame(rows, columns=THRESHOLD_COLUMNS)
 
 
 def apply_gates(
-    columns: Columns, batch: np.ndarray, nodes: Sequence[Node], thresholds: pd.DataFrame
+    columns: Columns,
+    batch: np.ndarray,
+    nodes: Sequence[Node],
+    thresholds: pd.DataFrame,
+    sample: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Which cells belong to which population.
 
@@ -97,23 +121,44 @@ def apply_gates(
         As in :func:`fit_thresholds`.
     thresholds
         Its result. A batch it has not seen takes the pooled thresholds.
+    sample
+        (n,) sample ids; a sample with thresholds of its own takes those. Default: batches alone count.
 
     Returns
     -------
     Population -> (n,) bool, for the measurable ones, the root ``cells`` first.
     """
-    values: dict[tuple[str, str], dict[str, float]] = {}
-    for row in thresholds.itertuples(index=False):
-        values.setdefault((row.population_parent, row.marker), {})[row.batch] = row.threshold
+    values = limits_of(thresholds)
+    sample = np.full(len(batch), "") if sample is None else sample
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
     for node in nodes:
         if not node.measurable:
             continue
-        met = masks[node.parent].copy()
+        met = _without(masks[node.parent].copy(), node, masks)
         for position, rule in enumerate(node.rules):
-            met &= _meets(_values(columns, rule), batch, values[node.threshold_key(position)], rule)
-        masks[node.name] = _without(met, node, masks)
+            met &= _meets(_values(columns, rule), batch, sample, values[node.threshold_key(position)], rule)
+        masks[node.name] = met
     return masks
+
+
+def limits_of(thresholds: pd.DataFrame) -> dict[tuple[str, str], Limits]:
+    """Thresholds by (population_parent, marker), each by (batch, sample)."""
+    values: dict[tuple[str, str], dict[tuple[str, str], float]] = {}
+    for row in thresholds.itertuples(index=False):
+        values.setdefault((row.population_parent, row.marker), {})[row.batch, getattr(row, "sample", "")] = (
+            row.threshold
+        )
+    return values
+
+
+def limit_of_cells(limits: Limits, batch: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Each cell's threshold (n,): its sample's, else its batch's, else the pooled one."""
+    own = {s: value for (_, s), value in limits.items() if s}
+    names, codes = np.unique(batch, return_inverse=True)
+    limit = np.array([limits.get((b, ""), limits["", ""]) for b in names.tolist()])[codes]
+    for name, value in own.items():
+        limit[sample == name] = value
+    return limit
 
 
 def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +198,7 @@ def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.
 def _fit_one(
     values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batch: np.ndarray, batches: list[str], rule: Rule,
     fallback: float | None, floor: float, min_distance: float, find_by: Callable[[Rule], Callable[..., Cut]] | None,
-) -> dict[str, tuple[Cut, int]]:  # fmt: skip
+) -> dict[tuple[str, str], tuple[Cut, int]]:  # fmt: skip
     side = rule.level if rule.level in ("hi", "lo") else "split"
 
     def find(inside: np.ndarray) -> Cut:
@@ -163,19 +208,19 @@ def _fit_one(
         )
 
     pooled = find(np.ones(len(values), dtype=bool))
-    cuts = {"": (pooled, int(scope.sum()))}
+    cuts = {("", ""): (pooled, int(scope.sum()))}
     if len(batches) < 2:
         return cuts
     for name in batches:
         n = int((scope & (batch == name)).sum())
         own = find(batch == name)
         if own.method != pooled.method or own.method in ("parent", "none") or not np.isfinite(own.value):
-            cuts[name] = (Cut(pooled.value, pooled.method, pooled.separation), n)
+            cuts[name, ""] = (Cut(pooled.value, pooled.method, pooled.separation), n)
             continue
         # a deep valley is sure of itself with few cells, a tail is not
         depth = min(own.separation, 100.0) - 1.0 if own.method == "valley" else 1.0
         weight = n * depth / (n * depth + _SHRINK_CELLS)
-        cuts[name] = (Cut(weight * own.value + (1 - weight) * pooled.value, own.method, own.separation), n)
+        cuts[name, ""] = (Cut(weight * own.value + (1 - weight) * pooled.value, own.method, own.separation), n)
     return cuts
 
 
@@ -186,19 +231,24 @@ def _fallback(fitted: dict, node: Node, nodes: Sequence[Node], rule: Rule) -> fl
     while above != ROOT:
         above = parents[above]
         if (above, rule.label) in fitted:
-            return fitted[above, rule.label][""][0].value
+            return fitted[above, rule.label]["", ""][0].value
     return None
 
 
 def _values(columns: Columns, rule: Rule) -> np.ndarray:
     if len(rule.columns) == 1:
         return columns[rule.columns[0]]
+    if rule.combine == "difference":
+        return columns[rule.columns[0]] - columns[rule.columns[1]]
     return np.mean([columns[c] for c in rule.columns], axis=0)
 
 
-def _meets(values: np.ndarray, batch: np.ndarray, cuts: Mapping[str, float], rule: Rule) -> np.ndarray:
-    names, codes = np.unique(batch, return_inverse=True)
-    limit = np.array([cuts.get(b, cuts[""]) for b in names.tolist()])[codes]
+def _limits(cuts: Mapping[tuple[str, str], tuple[Cut, int]]) -> Limits:
+    return {key: found.value for key, (found, _) in cuts.items()}
+
+
+def _meets(values: np.ndarray, batch: np.ndarray, sample: np.ndarray, limits: Limits, rule: Rule) -> np.ndarray:
+    limit = limit_of_cells(limits, batch, sample)
     # a threshold that could not be found (NaN) is met by no cell, on neither side
     return values >= limit if rule.above else values < limit
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from treset.errors import TresetError
 from treset.io.panel import canonical
-from treset.study.model import Population
+from treset.study.model import Combine, Level, Population
 
 #: The name of the root: all kept cells.
 ROOT = "cells"
@@ -18,22 +17,25 @@ ROOT = "cells"
 class Rule:
     """A condition on columns that exist.
 
-    ``threshold`` names the threshold it reads: siblings share the split of a marker in their parent, while ``hi`` and
-    ``lo`` are found among the cells that meet the conditions before them and belong to one population alone.
+    Siblings share the split (``+``, ``-``) of a marker in their parent, while ``hi`` and ``lo`` are found among the
+    cells that meet the conditions before them and belong to one population alone. ``pos`` and ``neg`` are a split found
+    among the cells that meet the conditions before them (and are in no sibling left out), shared by the siblings that
+    have the same conditions before them.
     """
 
     columns: tuple[str, ...]
-    level: Literal["+", "-", "hi", "lo"]
+    level: Level
+    combine: Combine = "mean"
 
     @property
     def label(self) -> str:
-        """The marker's name, or the genes joined by commas."""
-        return ",".join(self.columns)
+        """The marker's name, the genes joined by commas, or ``CD25 - CD127``."""
+        return (" - " if self.combine == "difference" else ",").join(self.columns)
 
     @property
     def above(self) -> bool:
         """Whether cells above the threshold meet the condition."""
-        return self.level in ("+", "hi")
+        return self.level in ("+", "hi", "pos")
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,24 @@ class Node:
     def threshold_key(self, position: int) -> tuple[str, str]:
         """(scope, marker) of the threshold that the rule at ``position`` reads."""
         rule = self.rules[position]
-        scope = self.parent if rule.level in ("+", "-") else f"{self.parent} > {self.name}"
-        return scope, rule.label
+        if rule.level in ("+", "-"):
+            return self.parent, rule.label
+        if rule.level in ("hi", "lo"):
+            return f"{self.parent} > {self.name}", rule.label
+        before = " ".join(_words(earlier) for earlier in self.rules[:position])
+        left_out = f" without {', '.join(sorted(self.without))}" if self.without else ""
+        return self.parent + left_out + (f" > {before}" if before else ""), rule.label
 
     @property
     def text(self) -> str:
         """The rule in words: ``CD3+ CD4+ CD25hi, without gdT``."""
-        words = " ".join(f"{rule.label}{rule.level}" for rule in self.rules)
+        words = " ".join(_words(rule) for rule in self.rules)
         return words + (f"{', ' if words else ''}without {', '.join(self.without)}" if self.without else "")
+
+
+def _words(rule: Rule) -> str:
+    label = f"({rule.label})" if rule.combine == "difference" else rule.label
+    return label + {"pos": "+", "neg": "-"}.get(rule.level, rule.level)
 
 
 def spelling(modality: str) -> Callable[[str], str]:
@@ -148,12 +160,15 @@ def _resolve_one(
         found = [measured.get(marker) or measured.get(spelled(marker)) for marker in condition.markers]
         columns = tuple(dict.fromkeys(column for column in found if column is not None))
         wanted = (" or " if condition.combine == "first" else ", ").join(condition.markers)
+        if condition.combine == "difference":
+            wanted = " and ".join(m for m, column in zip(condition.markers, found, strict=True) if column is None)
+            columns = () if wanted else columns
         if columns:
-            rules.append(Rule(columns[:1] if condition.combine == "first" else columns, condition.level))
+            rules.append(_rule(columns, condition.level, condition.combine))
         elif condition.optional:
             notes.append(f"{wanted} was not measured and is passed over")
         else:
-            missing.append(wanted if condition.combine == "first" else f"any of {wanted}")
+            missing.append(f"any of {wanted}" if condition.combine == "mean" else wanted)
     without = []
     for sibling in population.without:
         if nodes[sibling].measurable:
@@ -180,6 +195,10 @@ def _resolve_one(
         same,
         lacking,
     )
+
+
+def _rule(columns: tuple[str, ...], level: Level, combine: Combine) -> Rule:
+    return Rule(columns[:1], level) if combine == "first" else Rule(columns, level, combine)
 
 
 def ancestors(nodes: Sequence[Node], name: str) -> list[str]:

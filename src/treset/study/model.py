@@ -9,7 +9,8 @@ from typing import Literal
 import pandas as pd
 
 Modality = Literal["mass_cytometry", "flow_cytometry", "rna"]
-Level = Literal["+", "-", "hi", "lo"]
+Level = Literal["+", "-", "hi", "lo", "pos", "neg"]
+Combine = Literal["first", "mean", "difference"]
 Scale = Literal["percent_change", "log_ratio", "difference"]
 
 #: Roles a channel of ``panel.tsv`` can have.
@@ -21,12 +22,13 @@ class Condition:
     """One marker condition of a population's rule.
 
     ``markers`` with ``combine="first"`` are alternatives: the first that was measured is used (``CD19|CD20``);
-    with ``combine="mean"`` the mean of those measured is used (``CD3D,CD3E,CD3G``: genes).
+    with ``combine="mean"`` the mean of those measured is used (``CD3D,CD3E,CD3G``: genes); with
+    ``combine="difference"`` the first minus the second (``CD25 - CD127``: a diagonal), and both must be measured.
     """
 
     markers: tuple[str, ...]
     level: Level
-    combine: Literal["first", "mean"] = "first"
+    combine: Combine = "first"
     #: Used where measured, passed over (and said so) where not; a condition that is not optional makes the
     #: population not measurable when none of its markers was measured.
     optional: bool = False
@@ -146,6 +148,30 @@ class Contrast:
     reference: str
     #: arm, disease or a covariate of the sheet.
     column: str = "arm"
+
+
+@dataclass(frozen=True)
+class GateOverride:
+    """A threshold set by hand; the most specific one wins (sample before batch before all)."""
+
+    #: As in thresholds.tsv: a marker, or a difference such as "CD25 - CD127".
+    marker: str
+    #: On the transformed scale.
+    threshold: float
+    #: The population whose rule reads it, or the one within which it is found (``population_parent`` of
+    #: thresholds.tsv); None: wherever the marker is cut.
+    population: str | None = None
+    #: None: all batches.
+    batch: str | None = None
+    #: None: all samples.
+    sample: str | None = None
+
+
+@dataclass(frozen=True)
+class Gates:
+    """How the supervised reading finds its thresholds."""
+
+    overrides: tuple[GateOverride, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -363,6 +389,7 @@ class Config:
     quality: Quality = field(default_factory=Quality)
     normalise: Normalise = field(default_factory=Normalise)
     cohort: Cohort = field(default_factory=Cohort)
+    gates: Gates = field(default_factory=Gates)
     monitors: Monitors = field(default_factory=Monitors)
     simulate: dict | None = None
 
@@ -408,6 +435,7 @@ class Study:
     monitors: Monitors
     #: Parameters of ``treset.simulate`` when the study's files are simulated on the spot (the demo), else None.
     simulate: dict | None
+    gates: Gates = field(default_factory=Gates)
     #: Sentences that do not stop a run: a patient without baseline, say.
     warnings: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from treset.study.document import Document, Route, read_document
 from treset.study.faults import Collector, closest, listed, shown
-from treset.study.model import Condition, Modality, Population, Signature
+from treset.study.model import Combine, Condition, Modality, Population, Signature
 from treset.study.schema import check
 
 #: The root of every tree: all kept cells.
@@ -116,14 +116,21 @@ def _condition(
     if "|" in key and "," in key:
         faults.add(document.where(route), f"'{key}' mixes | (first measured) and , (mean): use one of them")
         return None
-    separator = "," if "," in key else "|"
+    if key.endswith("?"):
+        key, optional = key.removesuffix("?").strip(), True
+    difference = " - " in key
+    separator = " - " if difference else "," if "," in key else "|"
     markers = tuple(part.strip() for part in key.split(separator))
+    if difference and (len(markers) != 2 or "|" in key or "," in key):
+        faults.add(document.where(route), f"'{key}' is no difference of two markers: write it as 'CD25 - CD127'")
+        return None
     if not all(markers):
         faults.add(document.where(route), f"'{key}' has a blank marker name: remove the extra {separator}")
         return None
     if len(set(markers)) < len(markers):
         faults.add(document.where(route), f"'{key}' names a marker twice: keep it once")
-    return Condition(markers, level, "mean" if separator == "," else "first", optional)
+    combine: Combine = "difference" if difference else "mean" if separator == "," else "first"
+    return Condition(markers, level, combine, optional)
 
 
 def _relations(document: Document, populations: tuple[Population, ...], faults: Collector, whole: bool) -> None:

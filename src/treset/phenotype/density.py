@@ -14,6 +14,8 @@ _BINS = 512
 
 #: The bed of a valley: where the density is at most this times its lowest (and two standard errors of counting).
 _BED = 1.25
+#: Standard errors that do for a valley where the only other choice is the tail of one mode.
+_WEAK = 1.5
 #: In a shallower valley the two sides overlap, and its lowest point is the best cut.
 _DEEP = 5.0
 #: A bed with fewer cells than this share of the smaller side is empty.
@@ -152,7 +154,7 @@ def _bed(counts: np.ndarray, window: float, a: int, low: int, b: int) -> int:
     The lowest point of a flat bed is a matter of chance. Cells spread over it are dimly positive (the noise of zero is
     narrow, a stain's distribution is wide), so the cut belongs where the lower mode ends.
     """
-    limit = _BED * counts[low] + 2.0 * np.sqrt((counts[low] + 0.1 / window) / window)
+    limit = _BED * counts[low] + 2.0 * np.sqrt((counts[low] + 1.0 / window) / window)
     left, right = low, low
     while left > a and counts[left - 1] <= limit:
         left -= 1
@@ -207,6 +209,8 @@ def cut(
     if len(values) < min_cells or np.ptp(values) == 0:
         return Cut(np.nan if fallback is None else fallback, "none" if fallback is None else "parent", 1.0)
     found = valleys(values, floor, min_distance)
+    if not found and wider is not None:
+        found = valleys(wider, floor, min_distance) or valleys(values, floor, min_distance, _WEAK)
     if found:
         if side == "hi":
             best = found[-1]

@@ -142,6 +142,8 @@ def apply_gates(
 def limits_of(thresholds: pd.DataFrame) -> dict[tuple[str, str], Limits]:
     """Thresholds by (population_parent, marker), each by (batch, sample)."""
     values: dict[tuple[str, str], dict[tuple[str, str], float]] = {}
+    if "sample" not in thresholds:
+        thresholds = thresholds.assign(sample="")
     for row in thresholds.itertuples(index=False):
         values.setdefault((row.population_parent, row.marker), {})[row.batch, row.sample] = row.threshold
     return values

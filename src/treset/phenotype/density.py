@@ -16,6 +16,8 @@ _BINS = 512
 _BED = 1.25
 #: Standard errors that do for a valley where the only other choice is the tail of one mode.
 _WEAK = 1.5
+#: Values outside the noise of zero that tell a bandwidth.
+_FEW = 20
 #: In a shallower valley the two sides overlap, and its lowest point is the best cut.
 _DEEP = 5.0
 #: A bed with fewer cells than this share of the smaller side is empty.
@@ -49,7 +51,7 @@ class _Density:
     smoothing: float  # standard deviation of the kernel, in bins
 
 
-def density(values: np.ndarray, widening: float = 1.0) -> _Density:
+def density(values: np.ndarray, widening: float = 1.0, floor: float = -np.inf) -> _Density:
     """Gaussian kernel estimate on 512 bins.
 
     Parameters
@@ -58,6 +60,8 @@ def density(values: np.ndarray, widening: float = 1.0) -> _Density:
         (n,) finite, with some spread.
     widening
         Factor on the bandwidth, which is 0.6 of Silverman's (1986, eq. 3.31), as there may be several modes.
+    floor
+        Values below are the noise of zero and do not count for the bandwidth. Default: none are.
     """
     from scipy.ndimage import gaussian_filter1d
 
@@ -65,9 +69,13 @@ def density(values: np.ndarray, widening: float = 1.0) -> _Density:
     margin = max(0.05 * (high - low), 1e-6)
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
     counts = np.histogram(values, edges)[0].astype(float)
-    q1, q3 = np.quantile(values, [0.25, 0.75])
-    spread = min(x for x in (values.std(), (q3 - q1) / 1.349) if x > 0)
-    bandwidth = widening * max(0.6 * 0.9 * spread * len(values) ** -0.2, 0.05 * values.std())
+    # a spike of zeros has no width: the bandwidth is that of the values outside it
+    body = values[values > floor]
+    body = values if len(body) < _FEW else body
+    q1, q3 = np.quantile(body, [0.25, 0.75])
+    spread = min(x for x in (body.std(), (q3 - q1) / 1.349, np.inf) if x > 0)
+    spread = spread if np.isfinite(spread) else values.std()
+    bandwidth = widening * max(0.6 * 0.9 * spread * len(body) ** -0.2, 0.05 * values.std())
     width = edges[1] - edges[0]
     smoothing = bandwidth / width
     return _Density((edges[:-1] + edges[1:]) / 2, gaussian_filter1d(counts, smoothing, mode="constant"), smoothing)
@@ -102,7 +110,7 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
         Standard errors by which both modes must rise above the valley (Poisson counts within the kernel).
     """
     for widening in (1.0, 2.0, 4.0):
-        found = _valleys(density(values, widening), values, floor, min_distance, z)
+        found = _valleys(density(values, widening, floor), values, floor, min_distance, z)
         if found:
             return found
     return []

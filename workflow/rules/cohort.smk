@@ -24,6 +24,7 @@ rule cohort:
             "n_top_genes": STUDY.normalise.n_top_genes,
             "backend": STUDY.backend,
             "seed": STUDY.seed,
+            "gates": to_plain(STUDY.gates),
         },
         code=code_hash("treset.jobs.cohort"),
     script:

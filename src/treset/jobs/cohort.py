@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,9 +20,10 @@ from treset.io.table import write_tsv
 from treset.phenotype import annotate, gates, sketch
 from treset.phenotype.map import reach, smooth
 from treset.phenotype.represent import fit_representation, variable_genes
+from treset.phenotype.samples import add_spread
 from treset.phenotype.tree import Node, resolve, rule_markers, spelling
 from treset.plain import to_plain
-from treset.study.model import Cohort, Population
+from treset.study.model import Cohort, Gates, Population
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -40,6 +41,7 @@ class CohortSettings:
     n_top_genes: int
     backend: Literal["auto", "gpu", "cpu"]
     seed: int
+    gates: Gates = field(default_factory=Gates)
 
 
 def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) -> None:
@@ -172,8 +174,13 @@ def phenotype(
         columns = {m: np.asarray(cells.X[:, i]) for i, m in enumerate(cells.var_names)}
         limits = {"floor": 0.5, "min_distance": 0.6}
         extra = list(cells.var_names)
-    thresholds = gates.fit_thresholds(columns, batch, nodes, positivity=extra, **limits)
-    population, _ = gates.deepest(gates.apply_gates(columns, batch, nodes, thresholds), nodes)
+    sample = cells.obs["sample"].to_numpy(dtype=str)
+    thresholds = gates.fit_thresholds(
+        columns, batch, nodes, positivity=extra, sample=sample, overrides=settings.gates.overrides, **limits
+    )
+    if settings.modality != "rna":
+        thresholds = add_spread(thresholds, columns, batch, sample, nodes)
+    population, _ = gates.deepest(gates.apply_gates(columns, batch, nodes, thresholds, sample), nodes)
     cluster = cells.obs["cluster"].to_numpy(dtype=str)
     shown = pd.DataFrame(columns)
     names = annotate.name_clusters(cluster, population, nodes, shown, settings.cohort.min_purity)

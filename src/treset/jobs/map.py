@@ -13,7 +13,8 @@ from scipy import sparse
 from treset.compute import open_backend
 from treset.io.files import atomic
 from treset.io.h5ad import read_h5ad, write_h5ad
-from treset.phenotype import gates, signatures
+from treset.io.table import write_tsv
+from treset.phenotype import gates, samples, signatures
 from treset.phenotype.map import place, smooth
 from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
 from treset.phenotype.represent import Representation
@@ -36,9 +37,18 @@ class MapSettings:
     neighbors: int
     backend: Literal["auto", "gpu", "cpu"]
     seed: int
+    #: Cytometry: the sample's thresholds follow its stain.
+    per_sample: bool = True
 
 
-def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: Path, profile_out: Path) -> None:
+def map_sample(
+    prepared: Path,
+    folder: Path,
+    settings: MapSettings,
+    cells_out: Path,
+    profile_out: Path,
+    thresholds_out: Path | None = None,
+) -> None:
     """Map one sample onto the cohort and measure it.
 
     Parameters
@@ -51,12 +61,18 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
         The study's.
     cells_out, profile_out
         Written: ``cells.h5ad`` and ``profile.parquet``.
+    thresholds_out
+        Written where given: the thresholds of this sample, columns as in ``cohort/thresholds.tsv``.
     """
     sketch = read_h5ad(folder / "sketch.h5ad")
     cells = read_h5ad(prepared)
     names = pd.read_csv(folder / "clusters.tsv", sep="\t", keep_default_na=False)
     thresholds = pd.read_csv(
-        folder / "thresholds.tsv", sep="\t", keep_default_na=False, na_values={"threshold": [""]}, dtype={"batch": str}
+        folder / "thresholds.tsv",
+        sep="\t",
+        keep_default_na=False,
+        na_values={"threshold": [""], "spread": [""]},
+        dtype={"batch": str, "sample": str},
     )
     nodes = resolve(settings.populations, sketch.var_names, spelling(settings.modality))
     kept = np.flatnonzero(cells.obs["keep"].to_numpy())
@@ -72,11 +88,12 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     cluster = np.append(clusters.categories.to_numpy(dtype=object), "")[where.cluster]
 
     batch = inside.obs["batch"].to_numpy(dtype=str)
-    gated, values = _read(inside, sketch, nodes, thresholds, where.neighbors, settings)
-    masks = gates.apply_gates(gated, batch, nodes, thresholds)
-    population, reason = gates.deepest(masks, nodes)
-
     sample = str(cells.obs["sample"].iloc[0])
+    own = _own_thresholds(inside, sketch, nodes, thresholds, sample, settings)
+    thresholds = pd.concat([thresholds[thresholds["sample"] == ""], own], ignore_index=True)
+    gated, values = _read(inside, sketch, nodes, thresholds, where.neighbors, settings)
+    masks = gates.apply_gates(gated, batch, nodes, thresholds, np.full(len(kept), sample))
+    population, reason = gates.deepest(masks, nodes)
     table = pd.concat(
         [
             sample_rows(sample, "gate", gate_groups(masks, nodes), values, len(kept)),
@@ -91,6 +108,9 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     )
     with atomic(profile_out) as path:
         table[ROW_COLUMNS].to_parquet(path, index=False)
+
+    if thresholds_out is not None:
+        write_tsv(own, thresholds_out)
 
     named = dict(zip(names["cluster"], names["population"], strict=True))
     _label(cells, kept, "cluster", cluster, "")
@@ -113,6 +133,20 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     write_h5ad(cells, cells_out)
 
 
+def _own_thresholds(
+    inside: AnnData, sketch: AnnData, nodes: list[Node], thresholds: pd.DataFrame, sample: str, settings: MapSettings
+) -> pd.DataFrame:
+    """The thresholds that hold for this sample: those of its stain, or those of its batch."""
+    batch = str(inside.obs["batch"].iloc[0])
+    if settings.modality == "rna" or not settings.per_sample:
+        return samples.base_thresholds(thresholds, batch, sample)[gates.THRESHOLD_COLUMNS]
+    around = {marker: np.asarray(sketch.X[:, i]) for i, marker in enumerate(sketch.var_names)}
+    batches, owners = (sketch.obs[name].to_numpy(dtype=str) for name in ("batch", "sample"))
+    known = samples.reference(thresholds, around, batches, owners, nodes, batch)
+    columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
+    return samples.sample_thresholds(thresholds, columns, batch, sample, nodes, known)
+
+
 def _read(
     inside: AnnData,
     sketch: AnnData,
@@ -125,14 +159,14 @@ def _read(
     if settings.modality == "rna":
         return _read_rna(inside, sketch, nodes, neighbors, settings)
     columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
-    batch = inside.obs["batch"].to_numpy(dtype=str)
+    batch, sample = (inside.obs[name].to_numpy(dtype=str) for name in ("batch", "sample"))
+    limits = gates.limits_of(thresholds)
     positive = {}
     for marker, column in columns.items():
-        mine = thresholds[(thresholds["population_parent"] == ROOT) & (thresholds["marker"] == marker)]
-        limits = dict(zip(mine["batch"], mine["threshold"], strict=True))
-        limit = np.array([limits.get(b, limits.get("", np.nan)) for b in batch])
-        if np.isfinite(limit).all():
-            positive[marker] = column >= limit
+        if (ROOT, marker) in limits:
+            limit = gates.limit_of_cells(limits[ROOT, marker], batch, sample)
+            if np.isfinite(limit).all():
+                positive[marker] = column >= limit
     scores = {s.name: signatures.score_markers(s, columns) for s in settings.signatures}
     return columns, Values(columns, positive, {name: score for name, score in scores.items() if score is not None})
 

@@ -34,7 +34,8 @@ class Cut:
         In the units of the values.
     method
         ``valley``: lowest density between two modes; ``tail``: a distance from the only mode; ``parent``: taken from
-        the population above, because here there is one mode; ``none``: too few cells or no spread; ``manual``: set in the config.
+        the population above, because here there is one mode; ``none``: too few cells or no spread; ``manual``:
+        set in the config.
     separation
         Depth of the valley: density of the lower of the two modes over the density at the valley; 1 without a valley.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -197,7 +198,8 @@ def _fit_one(
     values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batch: np.ndarray, batches: list[str], rule: Rule,
     fallback: float | None, floor: float, min_distance: float,
 ) -> dict[tuple[str, str], tuple[Cut, int]]:  # fmt: skip
-    side = rule.level if rule.level == "hi" or rule.level == "lo" else "split"
+    sides: dict[str, Literal["hi", "lo"]] = {"hi": "hi", "lo": "lo"}
+    side = sides.get(rule.level, "split")
 
     def find(inside: np.ndarray) -> Cut:
         around = None if wider is None else values[wider & inside]

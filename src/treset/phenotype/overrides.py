@@ -46,8 +46,8 @@ class Manual:
                 cut = sorted({marker for _, marker in readers})
                 raise TresetError(
                     f"gates.overrides sets a threshold on {override.marker}{within}, which no rule of the tree reads "
-                    f"there: name a marker that is cut ({', '.join(cut)}) and, if at all, a population whose rule reads "
-                    "it or a population_parent of cohort/thresholds.tsv"
+                    f"there: name a marker that is cut ({', '.join(cut)}) and, if at all, a population whose rule "
+                    "reads it or a population_parent of cohort/thresholds.tsv"
                 )
 
     def put(self, key: tuple[str, str], cuts: Cuts) -> dict[tuple[str, str], tuple[Cut, int]]:

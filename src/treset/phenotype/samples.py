@@ -102,7 +102,7 @@ def sample_thresholds(
     -------
     One row a threshold, ``sample`` filled in; ``spread`` is the shrunk log gain's standard error.
     """
-    base = _base(thresholds, batch, sample)
+    base = base_thresholds(thresholds, batch, sample)
     n = len(next(iter(columns.values())))
     labels, who = np.full(n, batch), np.full(n, sample)
     names, cut = stain.leaves(nodes), stain.cut_markers(nodes)
@@ -123,7 +123,7 @@ def sample_thresholds(
     return rows[THRESHOLD_COLUMNS]
 
 
-def _base(thresholds: pd.DataFrame, batch: str, sample: str) -> pd.DataFrame:
+def base_thresholds(thresholds: pd.DataFrame, batch: str, sample: str) -> pd.DataFrame:
     """Each threshold as it is for this sample before it is moved: its own by hand, its batch's or the pooled one."""
     rank = np.select(
         [

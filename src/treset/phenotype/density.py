@@ -205,8 +205,9 @@ def cut(
     fallback
         The marker's threshold in the population above, taken for ``split`` where the density has one mode.
     wider
-        (m,) values in the whole parent, for ``hi`` and ``lo``: where the values themselves have one mode, the cut is
-        sought there.
+        (m,) values in the whole parent, sought where the values themselves are too few. Where they have one mode:
+        ``hi`` and ``lo`` are sought there, ``split`` if that mode lies above the parent's cut (the conditions before
+        left the positive cells alone).
     floor, min_distance
         See :func:`valleys`; the defaults are for arcsinh-transformed cytometry.
     tail
@@ -215,10 +216,21 @@ def cut(
         With fewer values the fallback is taken.
     """
     values = values[np.isfinite(values)]
+    if wider is not None and len(wider) <= len(values):
+        wider = None
+
+    def around() -> Cut:
+        assert wider is not None
+        return cut(
+            wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells
+        )
+
     if len(values) < min_cells or np.ptp(values) == 0:
+        if wider is not None:
+            return around()
         return Cut(np.nan if fallback is None else fallback, "none" if fallback is None else "parent", 1.0)
     found = valleys(values, floor, min_distance)
-    if not found and wider is not None:
+    if not found and wider is not None and side != "split":
         found = valleys(wider, floor, min_distance) or valleys(values, floor, min_distance, _WEAK)
     if found:
         if side == "hi":
@@ -230,11 +242,11 @@ def cut(
             best = max(found, key=lambda v: np.log(v.depth) * np.sqrt(v.minor_share))
         # what lies in the noise of zero is negative, however deep the valley between zero and one ion
         return Cut(max(best.value, 2.0 * floor), "valley", best.depth)
-    if wider is not None and len(wider) > len(values):
-        return cut(
-            wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells
-        )
     mode, left, right = main_mode(values)
+    if wider is not None:
+        outer = around()
+        if side != "split" or mode > outer.value:
+            return outer
     # the noise of zero reaches this far; what has its mode below is negative
     noise = 2.0 * floor
     if side == "lo" and mode >= noise:

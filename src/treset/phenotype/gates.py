@@ -49,7 +49,8 @@ def fit_thresholds(
     nodes
         The resolved tree (:func:`treset.phenotype.tree.resolve`).
     positivity
-        Markers that get a threshold in all cells besides, by which positive cells are counted.
+        Markers that get a threshold in all cells besides, by which positive cells are counted. Those of a difference
+        always do.
     floor, min_distance
         See :func:`treset.phenotype.density.valleys`.
     sample
@@ -70,6 +71,8 @@ def fit_thresholds(
     """
     fitted: dict[tuple[str, str], dict[tuple[str, str], tuple[Cut, int]]] = {}
     sample = np.full(len(batch), "") if sample is None else sample
+    # the markers of a difference have rows of their own, in which the spread of their stains is told
+    positivity = list(dict.fromkeys([*positivity, *_parts_of_differences(nodes)]))
     manual = Manual(overrides, nodes, positivity)
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
     batches = sorted(set(batch.tolist()))
@@ -83,7 +86,7 @@ def fit_thresholds(
             if key not in fitted:
                 scope = mask if rule.level in ("+", "-") else met
                 fallback = _fallback(fitted, node, nodes, rule)
-                wider = mask if rule.level in ("hi", "lo") else None
+                wider = None if rule.level in ("+", "-") else mask
                 # a difference has no noise of zero below which no valley is sought
                 lowest = -np.inf if rule.combine == "difference" else floor
                 found = _fit_one(
@@ -241,6 +244,11 @@ def _values(columns: Columns, rule: Rule) -> np.ndarray:
     if rule.combine == "difference":
         return columns[rule.columns[0]] - columns[rule.columns[1]]
     return np.mean([columns[c] for c in rule.columns], axis=0)
+
+
+def _parts_of_differences(nodes: Sequence[Node]) -> list[str]:
+    rules = [rule for node in nodes if node.measurable for rule in node.rules]
+    return [column for rule in rules if rule.combine == "difference" for column in rule.columns]
 
 
 def _limits(cuts: Mapping[tuple[str, str], tuple[Cut, int]]) -> Limits:

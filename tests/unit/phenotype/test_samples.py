@@ -91,8 +91,10 @@ def test_the_share_of_a_population_is_steadier_with_its_samples_thresholds():
     own = [refine(columns, batch, sample, table, s).assign(batch="", sample="") for s in names]
     fixed = shares(lambda _: table)
     followed = shares(lambda s: own[names.index(s)])
-    assert np.ptp(followed) < np.ptp(fixed)
-    assert followed == pytest.approx([120] * 4, rel=0.1)
+    # 120 in each; what a cut between overlapping modes loses, it must lose in every sample alike
+    assert np.ptp(followed) < 0.5 * np.ptp(fixed)
+    assert followed == pytest.approx([np.mean(followed)] * 4, rel=0.1)
+    assert min(followed) > 0.8 * 120
 
 
 def test_without_drift_noise_moves_nothing_far():

@@ -8,6 +8,7 @@ rule map:
     output:
         cells=results("samples", "{sample}", "cells.h5ad"),
         profile=results("samples", "{sample}", "profile.parquet"),
+        thresholds=results("samples", "{sample}", "thresholds.tsv"),
     log:
         results("logs", "map", "{sample}.log"),
     benchmark:
@@ -24,6 +25,7 @@ rule map:
             "neighbors": STUDY.cohort.neighbors,
             "backend": STUDY.backend,
             "seed": STUDY.seed,
+            "per_sample": STUDY.gates.per_sample,
         },
         code=code_hash("treset.jobs.map"),
     script:

@@ -26,6 +26,7 @@ from treset.phenotype.map import reach
 from treset.phenotype.represent import fit_representation, variable_genes
 from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
 from treset.phenotype.rna_tree import described
+from treset.phenotype.samples import add_spread
 from treset.phenotype.tree import Node, rule_markers
 from treset.plain import to_plain
 from treset.study.model import Cohort, Gates, Population
@@ -204,14 +205,16 @@ def phenotype(
         shown = pd.DataFrame(columns)
         # a draw by density changes the shape of the densities, so thresholds are found on its uniform half
         fit = cells.obs["uniform"].to_numpy() if "uniform" in cells.obs else np.ones(cells.n_obs, dtype=bool)
+        drawn = {m: values[fit] for m, values in columns.items()}
         thresholds = gates.fit_thresholds(
-            {m: values[fit] for m, values in columns.items()},
+            drawn,
             batch[fit],
             nodes,
             positivity=list(cells.var_names),
             sample=sample[fit],
             overrides=settings.gates.overrides,
         )
+        thresholds = add_spread(thresholds, drawn, batch[fit], sample[fit], nodes)
     weight = cells.obs["weight"].to_numpy() if "weight" in cells.obs else None
     masks = gates.apply_gates(columns, batch, nodes, thresholds, sample)
     population, _ = gates.deepest(masks, nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +14,9 @@ from scipy import sparse
 from treset.compute import Backend, open_backend
 from treset.io.files import atomic
 from treset.io.h5ad import read_h5ad, write_h5ad
+from treset.io.table import write_tsv
 from treset.jobs.tree import study_nodes
-from treset.phenotype import gates, signatures
+from treset.phenotype import gates, samples, signatures
 from treset.phenotype.batch import follow
 from treset.phenotype.map import place
 from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
@@ -39,9 +41,18 @@ class MapSettings:
     neighbors: int
     backend: Literal["auto", "gpu", "cpu"]
     seed: int
+    #: Cytometry: the sample's thresholds follow its stain.
+    per_sample: bool = True
 
 
-def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: Path, profile_out: Path) -> None:
+def map_sample(
+    prepared: Path,
+    folder: Path,
+    settings: MapSettings,
+    cells_out: Path,
+    profile_out: Path,
+    thresholds_out: Path | None = None,
+) -> None:
     """Map one sample onto the cohort and measure it.
 
     Parameters
@@ -54,6 +65,8 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
         The study's.
     cells_out, profile_out
         Written: ``cells.h5ad`` and ``profile.parquet``.
+    thresholds_out
+        Written where given: the thresholds of this sample, columns as in ``cohort/thresholds.tsv``.
     """
     sketch = read_h5ad(folder / "sketch.h5ad")
     cells = read_h5ad(prepared)
@@ -62,7 +75,7 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
         folder / "thresholds.tsv",
         sep="\t",
         keep_default_na=False,
-        na_values={"threshold": [""]},
+        na_values={"threshold": [""], "spread": [""]},
         dtype={"batch": str, "sample": str},
     )
     nodes = study_nodes(settings.modality, settings.populations, sketch)
@@ -86,16 +99,17 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     cluster = np.append(clusters.categories.to_numpy(dtype=object), "")[where.cluster]
 
     batch = inside.obs["batch"].to_numpy(dtype=str)
+    sample = str(cells.obs["sample"].iloc[0])
+    own = _own_thresholds(inside, sketch, nodes, thresholds, sample, settings)
+    thresholds = pd.concat([thresholds[thresholds["sample"] == ""], own], ignore_index=True)
     certain = None
     if settings.modality == "rna":
         read, values = _read_rna(inside, sketch, nodes, thresholds, where.neighbors, settings, backend)
         gated, nodes, certain = read.columns, read.nodes, read.confidence
     else:
         gated, values = _read(inside, thresholds, settings)
-    masks = gates.apply_gates(gated, batch, nodes, thresholds, inside.obs["sample"].to_numpy(dtype=str))
+    masks = gates.apply_gates(gated, batch, nodes, thresholds, np.full(len(kept), sample))
     population, reason = gates.deepest(masks, nodes)
-
-    sample = str(cells.obs["sample"].iloc[0])
     table = pd.concat(
         [
             sample_rows(sample, "gate", gate_groups(masks, nodes), values, len(kept)),
@@ -110,6 +124,9 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     )
     with atomic(profile_out) as path:
         table[ROW_COLUMNS].to_parquet(path, index=False)
+
+    if thresholds_out is not None:
+        write_tsv(own, thresholds_out)
 
     named = dict(zip(names["cluster"], names["population"], strict=True))
     _label(cells, kept, "cluster", cluster, "")
@@ -135,19 +152,37 @@ def map_sample(prepared: Path, folder: Path, settings: MapSettings, cells_out: P
     write_h5ad(cells, cells_out)
 
 
+def _own_thresholds(
+    inside: AnnData,
+    sketch: AnnData,
+    nodes: Sequence[Node],
+    thresholds: pd.DataFrame,
+    sample: str,
+    settings: MapSettings,
+) -> pd.DataFrame:
+    """The thresholds that hold for this sample: those of its stain, or those of its batch."""
+    batch = str(inside.obs["batch"].iloc[0])
+    if settings.modality == "rna" or not settings.per_sample:
+        return samples.base_thresholds(thresholds, batch, sample)[gates.THRESHOLD_COLUMNS]
+    fit = sketch.obs["uniform"].to_numpy() if "uniform" in sketch.obs else np.ones(sketch.n_obs, dtype=bool)
+    around = {marker: np.asarray(sketch.X[fit, i]) for i, marker in enumerate(sketch.var_names)}
+    batches, owners = (sketch.obs[name].to_numpy(dtype=str)[fit] for name in ("batch", "sample"))
+    known = samples.reference(thresholds, around, batches, owners, nodes, batch)
+    columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
+    return samples.sample_thresholds(thresholds, columns, batch, sample, nodes, known)
+
+
 def _read(inside: AnnData, thresholds: pd.DataFrame, settings: MapSettings) -> tuple[dict[str, np.ndarray], Values]:
     """The columns that the gates read, and the values that are measured, of cytometry."""
     columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
-    batch = inside.obs["batch"].to_numpy(dtype=str)
-    sample, positive = str(inside.obs["sample"].iloc[0]), {}
+    batch, sample = (inside.obs[name].to_numpy(dtype=str) for name in ("batch", "sample"))
+    limits = gates.limits_of(thresholds)
+    positive = {}
     for marker, column in columns.items():
-        mine = thresholds[(thresholds["population_parent"] == ROOT) & (thresholds["marker"] == marker)]
-        by_hand = mine[mine["sample"] == sample]
-        mine = by_hand.assign(batch="") if len(by_hand) else mine[mine["sample"] == ""]
-        limits = dict(zip(mine["batch"], mine["threshold"], strict=True))
-        limit = np.array([limits.get(b, limits.get("", np.nan)) for b in batch])
-        if np.isfinite(limit).all():
-            positive[marker] = column >= limit
+        if (ROOT, marker) in limits:
+            limit = gates.limit_of_cells(limits[ROOT, marker], batch, sample)
+            if np.isfinite(limit).all():
+                positive[marker] = column >= limit
     scores = {s.name: signatures.score_markers(s, columns) for s in settings.signatures}
     return columns, Values(columns, positive, {name: score for name, score in scores.items() if score is not None})
 

@@ -14,6 +14,10 @@ _BINS = 512
 
 #: The bed of a valley: where the density is at most this times its lowest (and two standard errors of counting).
 _BED = 1.25
+#: Standard errors that do for a valley where the only other choice is the tail of one mode.
+_WEAK = 1.5
+#: Values outside the noise of zero that tell a bandwidth.
+_FEW = 20
 #: In a shallower valley the two sides overlap, and its lowest point is the best cut.
 _DEEP = 5.0
 #: A bed with fewer cells than this share of the smaller side is empty.
@@ -48,7 +52,7 @@ class _Density:
     smoothing: float  # standard deviation of the kernel, in bins
 
 
-def density(values: np.ndarray, widening: float = 1.0) -> _Density:
+def density(values: np.ndarray, widening: float = 1.0, floor: float = -np.inf) -> _Density:
     """Gaussian kernel estimate on 512 bins.
 
     Parameters
@@ -57,6 +61,8 @@ def density(values: np.ndarray, widening: float = 1.0) -> _Density:
         (n,) finite, with some spread.
     widening
         Factor on the bandwidth, which is 0.6 of Silverman's (1986, eq. 3.31), as there may be several modes.
+    floor
+        Values below are the noise of zero and do not count for the bandwidth. Default: none are.
     """
     from scipy.ndimage import gaussian_filter1d
 
@@ -64,9 +70,13 @@ def density(values: np.ndarray, widening: float = 1.0) -> _Density:
     margin = max(0.05 * (high - low), 1e-6)
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
     counts = np.histogram(values, edges)[0].astype(float)
-    q1, q3 = np.quantile(values, [0.25, 0.75])
-    spread = min(x for x in (values.std(), (q3 - q1) / 1.349) if x > 0)
-    bandwidth = widening * max(0.6 * 0.9 * spread * len(values) ** -0.2, 0.05 * values.std())
+    # a spike of zeros has no width: the bandwidth is that of the values outside it
+    body = values[values > floor]
+    body = values if len(body) < _FEW else body
+    q1, q3 = np.quantile(body, [0.25, 0.75])
+    spread = min(x for x in (body.std(), (q3 - q1) / 1.349, np.inf) if x > 0)
+    spread = spread if np.isfinite(spread) else values.std()
+    bandwidth = widening * max(0.6 * 0.9 * spread * len(body) ** -0.2, 0.05 * values.std())
     width = edges[1] - edges[0]
     smoothing = bandwidth / width
     return _Density((edges[:-1] + edges[1:]) / 2, gaussian_filter1d(counts, smoothing, mode="constant"), smoothing)
@@ -101,7 +111,7 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
         Standard errors by which both modes must rise above the valley (Poisson counts within the kernel).
     """
     for widening in (1.0, 2.0, 4.0):
-        found = _valleys(density(values, widening), values, floor, min_distance, z)
+        found = _valleys(density(values, widening, floor), values, floor, min_distance, z)
         if found:
             return found
     return []
@@ -153,7 +163,7 @@ def _bed(counts: np.ndarray, window: float, a: int, low: int, b: int) -> int:
     The lowest point of a flat bed is a matter of chance. Cells spread over it are dimly positive (the noise of zero is
     narrow, a stain's distribution is wide), so the cut belongs where the lower mode ends.
     """
-    limit = _BED * counts[low] + 2.0 * np.sqrt((counts[low] + 0.1 / window) / window)
+    limit = _BED * counts[low] + 2.0 * np.sqrt((counts[low] + 1.0 / window) / window)
     left, right = low, low
     while left > a and counts[left - 1] <= limit:
         left -= 1
@@ -195,8 +205,9 @@ def cut(
     fallback
         The marker's threshold in the population above, taken for ``split`` where the density has one mode.
     wider
-        (m,) values in the whole parent, for ``hi`` and ``lo``: where the values themselves have one mode, the cut is
-        sought there.
+        (m,) values in the whole parent, sought where the values themselves are too few. Where they have one mode:
+        ``hi`` and ``lo`` are sought there, ``split`` if that mode lies above the parent's cut (the conditions before
+        left the positive cells alone).
     floor, min_distance
         See :func:`valleys`; the defaults are for arcsinh-transformed cytometry.
     tail
@@ -205,9 +216,22 @@ def cut(
         With fewer values the fallback is taken.
     """
     values = values[np.isfinite(values)]
+    if wider is not None and len(wider) <= len(values):
+        wider = None
+
+    def around() -> Cut:
+        assert wider is not None
+        return cut(
+            wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells
+        )
+
     if len(values) < min_cells or np.ptp(values) == 0:
+        if wider is not None:
+            return around()
         return Cut(np.nan if fallback is None else fallback, "none" if fallback is None else "parent", 1.0)
     found = valleys(values, floor, min_distance)
+    if not found and wider is not None and side != "split":
+        found = valleys(wider, floor, min_distance) or valleys(values, floor, min_distance, _WEAK)
     if found:
         if side == "hi":
             best = found[-1]
@@ -218,11 +242,11 @@ def cut(
             best = max(found, key=lambda v: np.log(v.depth) * np.sqrt(v.minor_share))
         # what lies in the noise of zero is negative, however deep the valley between zero and one ion
         return Cut(max(best.value, 2.0 * floor), "valley", best.depth)
-    if wider is not None and len(wider) > len(values):
-        return cut(
-            wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells
-        )
     mode, left, right = main_mode(values)
+    if wider is not None:
+        outer = around()
+        if side != "split" or mode > outer.value:
+            return outer
     # the noise of zero reaches this far; what has its mode below is negative
     noise = 2.0 * floor
     if side == "lo" and mode >= noise:

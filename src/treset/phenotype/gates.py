@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,8 @@ def fit_thresholds(
     nodes
         The resolved tree (:func:`treset.phenotype.tree.resolve`).
     positivity
-        Markers that get a threshold in all cells besides, by which positive cells are counted.
+        Markers that get a threshold in all cells besides, by which positive cells are counted. Those of a difference
+        always do.
     floor, min_distance
         See :func:`treset.phenotype.density.valleys`.
     find
@@ -71,6 +73,8 @@ def fit_thresholds(
     """
     fitted: dict[tuple[str, str], dict[tuple[str, str], tuple[Cut, int]]] = {}
     sample = np.full(len(batch), "") if sample is None else sample
+    # the markers of a difference have rows of their own, in which the spread of their stains is told
+    positivity = list(dict.fromkeys([*positivity, *_parts_of_differences(nodes)]))
     manual = Manual(overrides, nodes, positivity)
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
     batches = sorted(set(batch.tolist()))
@@ -84,7 +88,7 @@ def fit_thresholds(
             if key not in fitted:
                 scope = mask if rule.level in ("+", "-") else met
                 fallback = _fallback(fitted, node, nodes, rule)
-                wider = mask if rule.level in ("hi", "lo") else None
+                wider = None if rule.level in ("+", "-") else mask
                 # a difference has no noise of zero below which no valley is sought
                 lowest = -np.inf if rule.combine == "difference" else floor
                 found = _fit_one(
@@ -144,10 +148,10 @@ def apply_gates(
 def limits_of(thresholds: pd.DataFrame) -> dict[tuple[str, str], Limits]:
     """Thresholds by (population_parent, marker), each by (batch, sample)."""
     values: dict[tuple[str, str], dict[tuple[str, str], float]] = {}
+    if "sample" not in thresholds:
+        thresholds = thresholds.assign(sample="")
     for row in thresholds.itertuples(index=False):
-        values.setdefault((row.population_parent, row.marker), {})[row.batch, getattr(row, "sample", "")] = (
-            row.threshold
-        )
+        values.setdefault((row.population_parent, row.marker), {})[row.batch, row.sample] = row.threshold
     return values
 
 
@@ -199,7 +203,8 @@ def _fit_one(
     values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batch: np.ndarray, batches: list[str], rule: Rule,
     fallback: float | None, floor: float, min_distance: float, find_by: Callable[[Rule], Callable[..., Cut]] | None,
 ) -> dict[tuple[str, str], tuple[Cut, int]]:  # fmt: skip
-    side = rule.level if rule.level in ("hi", "lo") else "split"
+    sides: dict[str, Literal["hi", "lo"]] = {"hi": "hi", "lo": "lo"}
+    side = sides.get(rule.level, "split")
 
     def find(inside: np.ndarray) -> Cut:
         around = None if wider is None else values[wider & inside]
@@ -241,6 +246,11 @@ def _values(columns: Columns, rule: Rule) -> np.ndarray:
     if rule.combine == "difference":
         return columns[rule.columns[0]] - columns[rule.columns[1]]
     return np.mean([columns[c] for c in rule.columns], axis=0)
+
+
+def _parts_of_differences(nodes: Sequence[Node]) -> list[str]:
+    rules = [rule for node in nodes if node.measurable for rule in node.rules]
+    return [column for rule in rules if rule.combine == "difference" for column in rule.columns]
 
 
 def _limits(cuts: Mapping[tuple[str, str], tuple[Cut, int]]) -> Limits:

@@ -172,6 +172,8 @@ class Gates:
     """How the supervised reading finds its thresholds."""
 
     overrides: tuple[GateOverride, ...] = ()
+    #: Cytometry: each sample's thresholds follow its stain, shrunk towards the batch's.
+    per_sample: bool = True
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,25 @@ class _Parts:
 
 
 def _cross_checks(config: Config, document: Document, parts: _Parts, faults: Collector) -> None:
+    _overrides(config, document, parts, faults)
     check_questions(Asked(config, document, parts.sheet, parts.populations, parts.signatures, faults))
     measured = None if parts.panel is None else panel_markers(parts.panel)
     _aliases(config, document, measured, faults)
     if measured is not None and parts.populations is not None and parts.panel_file is not None:
         check_measured(document, config.monitors, parts.populations, measured, shown(parts.panel_file), faults)
+
+
+def _overrides(config: Config, document: Document, parts: _Parts, faults: Collector) -> None:
+    """Thresholds set by hand must name batches and samples of the sheet; markers are checked against the tree later."""
+    if parts.sheet is None or not parts.sheet.whole:
+        return
+    rows = parts.sheet.included
+    for position, override in enumerate(config.gates.overrides):
+        for key, known in (("batch", set(rows["batch"])), ("sample", set(rows["sample"]))):
+            named = getattr(override, key)
+            if named is not None and named not in known:
+                sentence = f"the override of {override.marker} is for {key} '{named}', which no included sample has"
+                faults.add(document.where(("gates", "overrides", position, key)), sentence + hint(named, known))
 
 
 def panel_markers(panel: pd.DataFrame) -> list[str]:

@@ -72,3 +72,41 @@ def test_mode_and_spread_are_not_moved_by_a_far_minority():
     assert mode == pytest.approx(2.0, abs=0.15)
     assert left == pytest.approx(0.5, abs=0.15)
     assert right == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_flat_valley_is_cut_where_the_negative_cells_end():
+    """Central memory CD8 T cells are spread dimly between CCR7- and the bright naive cells: they are positive."""
+    dim = np.random.default_rng(8).uniform(2.0, 4.0, 400)
+    values = np.concatenate([mixture(8, (8000, 0.4, 0.4), (4000, 4.8, 0.35)), dim])
+    found = cut(values, "split")
+    assert found.method == "valley"
+    assert 1.2 < found.value < 2.2
+
+
+def test_an_empty_valley_is_cut_in_its_middle():
+    assert cut(mixture(9, (5000, 0.5, 0.2), (3000, 5.5, 0.3)), "split").value == pytest.approx(2.9, abs=0.5)
+
+
+def test_a_spike_of_zeros_does_not_hide_a_rare_positive_population():
+    generator = np.random.default_rng(10)
+    values = np.concatenate([np.zeros(20_000), generator.exponential(0.15, 10_000), generator.normal(3.5, 0.4, 60)])
+    found = cut(values, "split")
+    assert found.method == "valley"
+    assert np.sum(values >= found.value) == pytest.approx(60, abs=3)
+
+
+def test_a_valley_between_zero_and_one_ion_makes_no_positive_cell():
+    generator = np.random.default_rng(11)
+    values = np.concatenate([np.zeros(5000), generator.normal(0.7, 0.05, 3000), generator.normal(4.0, 0.4, 3000)])
+    assert cut(values, "split").value >= 1.0
+    # twice the floor is the noise of zero
+    assert cut(values - 2.0, "split", floor=-np.inf).value < 1.0
+
+
+def test_a_weak_valley_of_the_cells_themselves_comes_before_the_tail_of_the_parent():
+    """CD56 of the CD16- NK cells: few cells, a shallow valley; their parent, mostly CD56dim, has one mode."""
+    own = mixture(12, (60, 2.4, 0.5), (140, 4.6, 0.45))
+    wider = np.concatenate([own, mixture(13, (6000, 2.6, 0.7))])
+    found = cut(own, "hi", wider=wider)
+    assert found.method == "valley"
+    assert found.value == pytest.approx(3.5, abs=0.5)

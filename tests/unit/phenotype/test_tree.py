@@ -66,3 +66,28 @@ def test_markers_of_the_rules_are_those_of_measurable_populations():
 def test_a_tree_that_does_not_lead_to_the_root_is_an_error(tree):
     with pytest.raises(TresetError, match="A"):
         resolve(tree, {"CD3"})
+
+
+DIAGONAL = Population("Treg", "CD4 T", (Condition(("CD25",), "+"), Condition(("CD25", "CD127"), "pos", "difference")))
+
+
+def test_a_difference_needs_both_markers():
+    whole = {"CD3", "CD19", "CD4", "CD25", "CD127"}
+    treg = by_name(resolve([T, CD4, DIAGONAL], whole))["Treg"]
+    assert treg.text == "CD25+ (CD25 - CD127)+"
+    assert treg.threshold_key(1) == ("CD4 T > CD25+", "CD25 - CD127")
+    lacking = by_name(resolve([T, CD4, DIAGONAL], whole - {"CD127"}))["Treg"]
+    assert lacking.reason == "CD127 was not measured"
+
+
+def test_siblings_share_a_split_found_among_the_cells_of_the_same_conditions():
+    tree = [
+        population("B", rule=[("CD3", "-"), ("CD19", "hi")]),
+        population("Myeloid", rule=[("CD3", "-"), ("HLA-DR", "pos")], without=["B"]),
+        population("Basophils", rule=[("CD3", "-"), ("HLA-DR", "neg"), ("CD123", "pos")], without=["B"]),
+    ]
+    nodes = by_name(resolve(tree, {"CD3", "CD19", "HLA-DR", "CD123"}))
+    assert nodes["Myeloid"].threshold_key(1) == ("cells without B > CD3-", "HLA-DR")
+    assert nodes["Basophils"].threshold_key(1) == nodes["Myeloid"].threshold_key(1)
+    assert nodes["Basophils"].threshold_key(2) == ("cells without B > CD3- HLA-DR-", "CD123")
+    assert (nodes["Myeloid"].rules[1].above, nodes["Basophils"].rules[1].above) == (True, False)

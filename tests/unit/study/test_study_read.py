@@ -16,7 +16,7 @@ from treset.plain import to_plain
 from treset.study import panel_rows, read_study
 from treset.study.faults import Collector
 from treset.study.measurable import not_measurable, sentence
-from treset.study.model import Condition, Config, Population
+from treset.study.model import Condition, Config, GateOverride, Population
 from treset.study.populations import packaged, read_populations, read_signatures
 from treset.study.table import number
 
@@ -395,3 +395,37 @@ def test_a_file_name_that_no_folder_can_hold_is_a_missing_file(tmp_path: Path) -
         read_study(config)
     assert ["does not exist" in message for message in caught.value.messages] == [True, True]
     assert "its folder" in caught.value.messages[1]
+
+
+GATES = """\
+gates:
+  overrides:
+    - {marker: CD25 - CD127, threshold: 1.2, population: Treg}
+    - {marker: CD4, threshold: 2.0, sample: "2"}
+"""
+
+
+def test_thresholds_set_by_hand(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, CONFIG + TREG + GATES), files=False)
+    assert study.gates.per_sample
+    assert study.gates.overrides == (
+        GateOverride("CD25 - CD127", 1.2, population="Treg"),
+        GateOverride("CD4", 2.0, sample="2"),
+    )
+
+
+def test_thresholds_set_by_hand_for_what_is_not_in_the_sheet(tmp_path: Path) -> None:
+    faults = faults_of(write(tmp_path, CONFIG + TREG + GATES.replace('"2"', '"7"')))
+    assert any("the override of CD4 is for sample '7', which no included sample has" in fault for fault in faults)
+
+
+def test_differences_and_conditions_in_order_that_may_be_missing(tmp_path: Path) -> None:
+    head = "  - name: A\n    rule: "
+    populations, faults = tree(tmp_path, head + '{"CD16?": "-", "CD25 - CD127": pos}\n')
+    assert faults == [] and populations is not None
+    assert populations[0].conditions == (
+        Condition(("CD16",), "-", optional=True),
+        Condition(("CD25", "CD127"), "pos", "difference"),
+    )
+    _, faults = tree(tmp_path, head + '{"A - B - C": pos}\n')
+    assert "no difference of two markers" in faults[0]

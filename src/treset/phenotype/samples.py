@@ -1,0 +1,175 @@
+"""Thresholds of one sample: the batch's, moved by as much as the sample's stain is brighter or dimmer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from treset.phenotype import stain
+from treset.phenotype.gates import THRESHOLD_COLUMNS, Columns, apply_gates
+from treset.phenotype.tree import ROOT, Node, rule_markers
+
+#: Gate, estimate the gain, move the thresholds, gate again: the anchors are gates themselves.
+_ROUNDS = 2
+#: No threshold is moved below this (arcsinh units): there lies the noise of zero, which no stain dims.
+_NOISE = 1.0
+#: A batch with fewer cells in the sketch is compared with all batches.
+_MIN_BATCH = 2_000
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Where the markers lie in the sketch's cells of a batch, and how far samples stray from that."""
+
+    locations: stain.Locations
+    #: Marker -> between-sample standard deviation of the log gain.
+    spread: Mapping[str, float]
+
+
+def add_spread(
+    thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node]
+) -> pd.DataFrame:
+    """Fill ``spread``: between-sample standard deviation of the log gain of the marker's stain, from the sketch.
+
+    Parameters
+    ----------
+    thresholds
+        Of :func:`treset.phenotype.gates.fit_thresholds`.
+    columns, batch, sample, nodes
+        The sketch.
+
+    Returns
+    -------
+    The thresholds; ``spread`` is 0 where no more than counting error is seen, NaN where no population is bright in the
+    marker. That of a difference is of both its markers together.
+    """
+    markers = sorted(set(rule_markers(nodes)) & set(columns))
+    names, cut = stain.leaves(nodes), stain.cut_markers(nodes)
+    masks = apply_gates(columns, batch, nodes, thresholds, sample)
+    gains: dict[str, list[stain.Gain]] = {marker: [] for marker in markers}
+    for one in np.unique(batch).tolist():
+        around = stain.locations(columns, _within(masks, batch == one), names, markers)
+        for who in np.unique(sample[batch == one]).tolist():
+            rows = np.flatnonzero((sample == who) & (batch == one))
+            own = stain.locations(_take(columns, rows), _take(masks, rows), names, markers)
+            for marker in markers:
+                found = stain.gain(own[marker], around[marker], marker, cut)
+                if found is not None:
+                    gains[marker].append(found)
+    spread = {marker: stain.spread(found) if found else np.nan for marker, found in gains.items()}
+    return thresholds.assign(spread=[_joint(spread, marker) for marker in thresholds["marker"]])
+
+
+def reference(
+    thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node], one: str
+) -> Reference:
+    """Give what a sample of batch ``one`` is compared with, from the sketch (parameters: see :func:`add_spread`)."""
+    rows = np.flatnonzero(batch == one)
+    if len(rows) < _MIN_BATCH:
+        rows = np.arange(len(batch))
+    told = thresholds[thresholds["marker"].isin(list(columns)) & thresholds["spread"].notna()]
+    spread = {m: float(s) for m, s in zip(told["marker"], told["spread"], strict=True)}
+    inside = _take(columns, rows)
+    masks = apply_gates(inside, batch[rows], nodes, thresholds, sample[rows])
+    return Reference(stain.locations(inside, masks, stain.leaves(nodes), sorted(spread)), spread)
+
+
+def sample_thresholds(
+    thresholds: pd.DataFrame, columns: Columns, batch: str, sample: str, nodes: Sequence[Node], around: Reference
+) -> pd.DataFrame:
+    """Move the batch's thresholds to one sample.
+
+    An intensity of the threshold's height is multiplied by the sample's gain: the median over populations that are
+    bright in the marker of how much brighter they are than in the batch, shrunk to 1 by its error against the spread
+    between samples. Thresholds set by hand are kept as they are, and so are those of markers that no rule of the tree
+    reads: a stimulus raises a state marker in most cells at once, and is no stain.
+
+    Parameters
+    ----------
+    thresholds
+        With ``spread`` (:func:`add_spread`).
+    columns
+        Marker -> (n,) arcsinh-transformed values of the sample's cells.
+    batch, sample
+        Of the sample.
+    nodes
+        The resolved tree.
+    around
+        Of :func:`reference`.
+
+    Returns
+    -------
+    One row a threshold, ``sample`` filled in; ``spread`` is the shrunk log gain's standard error.
+    """
+    base = base_thresholds(thresholds, batch, sample)
+    n = len(next(iter(columns.values())))
+    labels, who = np.full(n, batch), np.full(n, sample)
+    names, cut = stain.leaves(nodes), stain.cut_markers(nodes)
+    rows = base
+    for _ in range(_ROUNDS):
+        masks = apply_gates(columns, labels, nodes, _with_pooled(rows), who)
+        own = stain.locations(columns, masks, names, sorted(around.spread))
+        gains = {m: stain.gain(own[m], around.locations[m], m, cut) for m in around.spread}
+        moved = {m: stain.shrunk(found, around.spread[m]) for m, found in gains.items()}
+        errors = {m: _posterior(found, around.spread[m]) for m, found in gains.items()}
+        rows = base.assign(
+            threshold=[
+                _shift(row.marker, row.threshold, moved) if row.method != "manual" else row.threshold
+                for row in base.itertuples(index=False)
+            ],
+            spread=[_joint(errors, marker) for marker in base["marker"]],
+        )
+    return rows[THRESHOLD_COLUMNS]
+
+
+def base_thresholds(thresholds: pd.DataFrame, batch: str, sample: str) -> pd.DataFrame:
+    """Each threshold as it is for this sample before it is moved: its own by hand, its batch's or the pooled one."""
+    rank = np.select(
+        [
+            thresholds["sample"] == sample,
+            (thresholds["batch"] == batch) & (thresholds["sample"] == ""),
+            (thresholds["batch"] == "") & (thresholds["sample"] == ""),
+        ],
+        [0, 1, 2],
+        3,
+    )
+    chosen = thresholds.assign(rank=rank)[rank < 3].sort_values("rank", kind="stable")
+    chosen = chosen.drop_duplicates(["population_parent", "marker"]).sort_index()
+    return chosen.drop(columns="rank").assign(batch=batch, sample=sample).reset_index(drop=True)
+
+
+def _with_pooled(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([rows.assign(batch="", sample=""), rows], ignore_index=True)
+
+
+def _shift(marker: str, threshold: float, moved: Mapping[str, float]) -> float:
+    parts = _parts(marker)
+    if len(parts) == 2:  # where the diagonal matters both markers are in the logarithmic range of arcsinh
+        return threshold + moved.get(parts[0], 0.0) - moved.get(parts[1], 0.0)
+    there = float(np.arcsinh(np.sinh(threshold) * np.exp(moved.get(marker, 0.0))))
+    return max(there, min(threshold, _NOISE))
+
+
+def _posterior(found: stain.Gain | None, spread: float) -> float:
+    if found is None or not np.isfinite(spread):
+        return np.nan
+    return float(spread * found.error / np.hypot(spread, found.error)) if spread > 0 else 0.0
+
+
+def _joint(values: Mapping[str, float], marker: str) -> float:
+    return float(np.sqrt(sum(values.get(part, np.nan) ** 2 for part in _parts(marker))))
+
+
+def _parts(marker: str) -> list[str]:
+    return marker.split(" - ")
+
+
+def _take(arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: values[rows] for name, values in arrays.items()}
+
+
+def _within(masks: Mapping[str, np.ndarray], inside: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: mask & inside for name, mask in masks.items() if name != ROOT}

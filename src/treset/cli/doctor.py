@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from treset.compute.select import cpu_name, probe_gpu
+from treset.compute.probe import probe_gpu
+from treset.compute.select import cpu_name
 
 
 def findings() -> Iterator[tuple[str, str]]:
@@ -23,7 +24,7 @@ def findings() -> Iterator[tuple[str, str]]:
     yield "slurm", "sbatch found" if shutil.which("sbatch") else "no sbatch"
     yield "rapids", _version("rapids-singlecell-cu13", "rapids-singlecell-cu12")
     gpu = probe_gpu()
-    yield "gpu", gpu.device if gpu.usable else f"none usable: {gpu.reason}"
+    yield "gpu", f"{gpu.device}, {gpu.free / 1e9:.0f} GB free" if gpu.usable else f"none usable: {gpu.reason}"
 
 
 def memory() -> str:

@@ -25,6 +25,10 @@ class CpuBackend:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
 
+    def versions(self) -> dict[str, str]:
+        """None beyond those of treset's own dependencies, which are recorded anyway."""
+        return {}
+
     def pca(self, x: np.ndarray | sparse.csr_matrix, n_components: int, seed: int) -> PcaResult:
         """Exact PCA: by the covariance matrix when there are few columns, by ARPACK otherwise."""
         n, p = x.shape

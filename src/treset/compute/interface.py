@@ -50,6 +50,10 @@ class Backend(Protocol):
 
     choice: Choice
 
+    def versions(self) -> dict[str, str]:
+        """Versions of the libraries that are of this backend alone."""
+        ...
+
     def pca(self, x: np.ndarray | sparse.csr_matrix, n_components: int, seed: int) -> PcaResult:
         """Principal components of the rows of ``x`` (n, p)."""
         ...

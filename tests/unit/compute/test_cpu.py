@@ -78,7 +78,7 @@ def test_scrublet_finds_simulated_doublets():
 
 
 def test_gpu_without_a_gpu_is_an_error_with_the_cure():
-    from treset.compute.select import probe_gpu
+    from treset.compute.probe import probe_gpu
 
     if probe_gpu().usable:
         pytest.skip("this machine has a usable GPU")

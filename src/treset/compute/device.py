@@ -1,0 +1,145 @@
+"""The device before it works and when it fails: one memory pool, and one error for its many.
+
+The libraries say that memory ran out in five ways (CuPy's ``OutOfMemoryError``, RMM's ``MemoryError: std::bad_alloc``,
+two classes named ``CUDARuntimeError``, and ``RuntimeError`` with the text of one of these), so what is told apart here
+are the words, not the classes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar
+
+from treset.errors import TresetError
+
+#: Matrices on the device are handled in parts of at most this many bytes; their indices then fit 32 bits.
+CHUNK_BYTES = 1 << 28
+
+_MEMORY = ("out of memory", "out_of_memory", "outofmemory", "std::bad_alloc", "cudaerrormemoryallocation")
+_CUDA = ("cuda", "cublas", "cusolver", "cusparse", "cugraph", "nvrtc", "rmm", "raft")
+
+#: Bytes that the pool of this process started with; empty before there is one.
+_POOLS: list[int] = []
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class DeviceError(TresetError):
+    """A step failed on the GPU.
+
+    Attributes
+    ----------
+    step
+        The step, in words.
+    out_of_memory
+        Whether the device's memory was too small; any other failure is none that another try would mend.
+    """
+
+    def __init__(self, step: str, out_of_memory: bool, said: str) -> None:
+        self.step, self.out_of_memory = step, out_of_memory
+        if out_of_memory:
+            told = (
+                f"the GPU ran out of memory in {step} ({said}): lower cohort.sketch_cells, use a GPU with more memory, "
+                "or set backend: auto or cpu"
+            )
+        else:
+            told = f"the GPU failed in {step} ({said}): run it again with backend: cpu, and report this with the log"
+        super().__init__(told)
+
+
+def on_device(step: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Turn what the device's libraries raise into a :class:`DeviceError`; errors of other kinds pass unchanged.
+
+    Parameters
+    ----------
+    step
+        The step, in words.
+    """
+
+    def wrap(method: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(method)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return method(*args, **kwargs)
+            except (MemoryError, RuntimeError) as error:
+                kind = failure(error)
+                if kind is None:
+                    raise
+                raise DeviceError(step, kind == "memory", _first_line(error)) from error
+
+        return run
+
+    return wrap
+
+
+def failure(error: BaseException) -> str | None:
+    """What an exception says of the device.
+
+    Returns
+    -------
+    ``memory``: the device's memory is too small; ``device``: another failure of the device; None: not of the device
+    (numpy's own ``MemoryError`` is of the host).
+    """
+    said = " | ".join(_words(error)).lower()
+    if any(word in said for word in _MEMORY):
+        return "memory"
+    return "device" if any(word in said for word in _CUDA) else None
+
+
+def one_pool(need: int) -> None:
+    """Set the memory manager of this process: one RMM pool that CuPy draws from as well, and no managed memory.
+
+    The second and later calls do nothing, whatever they ask for; a second manager would hold memory that the first
+    one lacks, and managed memory would swap without a word instead of saying that the device is too small.
+
+    Parameters
+    ----------
+    need
+        Bytes to start with; the pool grows, and starts with 80 % of the free memory at most.
+    """
+    if _POOLS:
+        return
+    import cupy
+    import rmm
+    from rmm.allocators.cupy import rmm_cupy_allocator
+
+    free, _ = cupy.cuda.runtime.memGetInfo()
+    start = min(need, int(0.8 * free)) // 256 * 256
+    rmm.reinitialize(pool_allocator=True, managed_memory=False, initial_pool_size=start)
+    cupy.cuda.set_allocator(rmm_cupy_allocator)
+    _POOLS.append(start)
+
+
+def need(cells: int, columns: int, neighbors: int) -> int:
+    """Bytes of device memory that the cohort job takes at its peak, estimated.
+
+    From the libraries' code (not measured on a device): a graph of 15 neighbours takes about 1.6 kB a cell while Leiden
+    runs, coordinates are held three times, and the CUDA context, the kernels and their workspace take 1.5 GB.
+
+    Parameters
+    ----------
+    cells
+        Cells of the sketch.
+    columns
+        Coordinates of a cell.
+    neighbors
+        Of the graph.
+    """
+    return int(1.5e9 + cells * (12 * columns + 1600 * neighbors / 15))
+
+
+def _words(error: BaseException) -> Iterator[str]:
+    """The classes and texts of an exception and of those it came from."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield f"{type(link).__module__}.{type(link).__name__}: {link}"
+        link = link.__cause__ or link.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__

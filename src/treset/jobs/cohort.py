@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from treset.compute import Backend, open_backend
+from treset.compute import Backend, need, open_backend
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
 from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.io.table import write_tsv
+from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
 from treset.phenotype import annotate, gates, sketch
 from treset.phenotype.batch import correct
@@ -48,6 +49,8 @@ class CohortSettings:
     backend: Literal["auto", "gpu", "cpu"]
     seed: int
     gates: Gates = field(default_factory=Gates)
+    #: Why this run is on the CPU after a GPU ran out of memory; "" on the first try.
+    fell_back: str = ""
 
 
 def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) -> None:
@@ -63,7 +66,13 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
         ``sketch.h5ad``, ``clusters.tsv``, ``stability.tsv``, ``concordance.tsv``, ``populations.tsv``,
         ``thresholds.tsv`` and ``panel.tsv`` are written there.
     """
-    backend = open_backend(settings.backend)
+    on_backend("cohort", lambda own: _cohort(samples, own, folder), settings, {"samples": samples, "folder": folder})
+
+
+def _cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) -> None:
+    options = settings.cohort
+    memory = need(options.sketch_cells, options.components, options.neighbors)
+    backend = open_backend(settings.backend, memory, settings.fell_back)
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     cells, panel = draw_sketch(samples, settings, backend)
     neighbors, stability = embed(cells, settings, backend)
@@ -259,6 +268,6 @@ def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:
     return {
         **{f"backend_{key}": value for key, value in backend.choice.as_dict().items()},
         "seed": str(settings.seed),
-        "versions": json.dumps({name: version(name) for name in packages}),
+        "versions": json.dumps({name: version(name) for name in packages} | backend.versions()),
         "parameters": json.dumps(to_plain(settings.cohort)),
     }

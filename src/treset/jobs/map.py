@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from treset.compute import Backend, open_backend
+from treset.compute import Backend, need, open_backend
 from treset.io.files import atomic
 from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.io.table import write_tsv
+from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
 from treset.phenotype import gates, samples, signatures
 from treset.phenotype.batch import follow
@@ -43,6 +44,8 @@ class MapSettings:
     seed: int
     #: Cytometry: the sample's thresholds follow its stain.
     per_sample: bool = True
+    #: Why this run is on the CPU after a GPU ran out of memory; "" on the first try.
+    fell_back: str = ""
 
 
 def map_sample(
@@ -68,6 +71,16 @@ def map_sample(
     thresholds_out
         Written where given: the thresholds of this sample, columns as in ``cohort/thresholds.tsv``.
     """
+    paths = {
+        "prepared": prepared, "folder": folder, "cells_out": cells_out, "profile_out": profile_out,
+        "thresholds_out": thresholds_out,
+    }  # fmt: skip
+    on_backend("map", lambda own: _map(prepared, folder, own, cells_out, profile_out, thresholds_out), settings, paths)
+
+
+def _map(
+    prepared: Path, folder: Path, settings: MapSettings, cells_out: Path, profile_out: Path, thresholds_out: Path | None
+) -> None:
     sketch = read_h5ad(folder / "sketch.h5ad")
     cells = read_h5ad(prepared)
     names = pd.read_csv(folder / "clusters.tsv", sep="\t", keep_default_na=False)
@@ -84,7 +97,7 @@ def map_sample(
 
     clusters = sketch.obs["cluster"].cat
     space = _representation(sketch)
-    backend = open_backend(settings.backend)
+    backend = open_backend(settings.backend, need(sketch.n_obs, sketch.obsm["X_pca"].shape[1], 0), settings.fell_back)
     coordinates = space.transform(inside[:, list(space.variables)].X)
     if "X_pca_uncorrected" in sketch.obsm:
         coordinates = follow(
@@ -117,6 +130,7 @@ def map_sample(
         ],
         ignore_index=True,
     )
+    print(f"{sample}: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     far = int((where.cluster < 0).sum())
     print(
         f"{sample}: {len(kept)} of {cells.n_obs} cells kept, {far} unlike the sketch, "
@@ -148,7 +162,8 @@ def map_sample(
     umap = np.full((cells.n_obs, 2), np.nan, dtype=np.float32)
     umap[kept] = where.umap
     cells.obsm["X_umap"] = umap
-    cells.uns["treset"] = sketch.uns["treset"]
+    ran = {f"map_backend_{key}": value for key, value in backend.choice.as_dict().items()}
+    cells.uns["treset"] = {**sketch.uns["treset"], **ran}
     write_h5ad(cells, cells_out)
 
 

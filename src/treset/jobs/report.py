@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,8 +15,11 @@ from treset.io.files import atomic
 from treset.plain import to_plain
 from treset.study.model import Study
 
+#: What is recorded of a choice of backend.
+CHOICE = ("requested", "used", "device", "reason")
 
-def provenance(study: Study, folder: Path, backend: dict[str, str]) -> Path:
+
+def provenance(study: Study, folder: Path, backend: dict[str, str], mapped: Sequence[dict[str, str]] = ()) -> Path:
     """Write what a rerun needs: versions, backend, seed, settings, the config, the sheet and the panel as they were.
 
     Parameters
@@ -25,6 +30,8 @@ def provenance(study: Study, folder: Path, backend: dict[str, str]) -> Path:
         ``provenance/`` of the results.
     backend
         ``uns["treset"]`` of the sketch; empty when there is none.
+    mapped
+        ``uns["treset"]`` of the samples' cells.
 
     Returns
     -------
@@ -37,7 +44,7 @@ def provenance(study: Study, folder: Path, backend: dict[str, str]) -> Path:
         "code": code_hash("treset.cli"),
         "python": platform.python_version(),
         "versions": json.loads(backend.get("versions", "{}")),
-        "backend": {key: backend.get(f"backend_{key}", "") for key in ("requested", "used", "device", "reason")},
+        "backend": {key: backend.get(f"backend_{key}", "") for key in CHOICE} | {"map": _devices(mapped)},
         "seed": study.seed,
         "settings": {name: to_plain(getattr(study, name)) for name in ("quality", "normalise", "cohort", "monitors")},
     }
@@ -57,13 +64,30 @@ def provenance(study: Study, folder: Path, backend: dict[str, str]) -> Path:
     return target
 
 
+def _devices(mapped: Sequence[dict[str, str]]) -> list[dict[str, str | int]]:
+    """Where the map jobs ran: each choice that was made, with its number of samples, most samples first."""
+    choices = Counter(tuple(own.get(f"map_backend_{key}", "") for key in CHOICE) for own in mapped)
+    rows = [dict(zip(CHOICE, choice, strict=True)) | {"samples": count} for choice, count in choices.items()]
+    return sorted(rows, key=lambda row: (-int(row["samples"]), str(row)))
+
+
+def _ran(path: Path) -> dict[str, str]:
+    """``uns["treset"]`` of a file of cells, without reading the cells; empty where there is no such file."""
+    import h5py
+    from anndata.io import read_elem
+
+    if not path.exists():
+        return {}
+    with h5py.File(path, "r") as file:
+        return {key: str(value) for key, value in read_elem(file["uns/treset"]).items()}
+
+
 def report(study: Study, results: Path) -> None:
     """Write ``provenance/`` and ``report.html``."""
-    from treset.io.h5ad import read_h5ad
     from treset.report import build_report
 
-    sketch = results / "cohort" / "sketch.h5ad"
-    ran = dict(read_h5ad(sketch).uns["treset"]) if sketch.exists() else {}
-    provenance(study, results / "provenance", {key: str(value) for key, value in ran.items()})
+    ran = _ran(results / "cohort" / "sketch.h5ad")
+    mapped = [_ran(results / "samples" / sample / "cells.h5ad") for sample in study.included["sample"]]
+    provenance(study, results / "provenance", ran, [own for own in mapped if own])
     out = build_report(study, results, results / "report.html")
     print(f"report: {out}")

@@ -135,7 +135,19 @@ def backend(run: dict) -> str:
     said += f" ({own['device']})" if own.get("device") else ""
     said += f"; {own['requested']} was requested" if own.get("requested") else ""
     said += f": {own['reason']}" if own.get("reason") else ""
-    return said.rstrip(".") + "."
+    mapped = own.get("map")
+    return " ".join([said.rstrip(".") + ".", *_mapped(own, mapped if isinstance(mapped, list) else [])])
+
+
+def _mapped(own: dict, rows: list[dict]) -> list[str]:
+    """Say where the samples were mapped; nothing more where that is where the cohort step ran."""
+    if all(row.get("used") == own.get("used") and row.get("device") == own.get("device") for row in rows):
+        return ["The samples were mapped there too."] if rows else []
+    return [
+        f"{text.plural(int(row['samples']), 'sample')} {'was' if row['samples'] == 1 else 'were'} mapped on the "
+        f"{row['used']} backend ({row['device']}): {row['reason']}."
+        for row in rows
+    ]
 
 
 def methods_section(context: Context) -> Section:

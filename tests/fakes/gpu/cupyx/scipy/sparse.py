@@ -15,3 +15,11 @@ class csr_matrix:
 
     def toarray(self, order=None, out=None):
         return ndarray(self._host.toarray(order=order))
+
+
+class csc_matrix(csr_matrix):
+    """Imported by anndata where there is a CuPy; treset makes none."""
+
+
+class spmatrix:
+    """As above."""

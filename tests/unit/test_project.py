@@ -24,7 +24,8 @@ def test_uv_uses_the_pinned_versions() -> None:
 def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     pinned = {re.split("[=; ]", line)[0] for line in (ROOT / "envs" / "pins.txt").read_text().splitlines()}
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["slurm"]]
     assert {re.split("[<>=\\[; ]", name)[0] for name in wanted} <= pinned
 
 

@@ -14,9 +14,12 @@ rule cohort:
         results("logs", "cohort.log"),
     benchmark:
         results("benchmarks", "cohort.tsv")
-    threads: 8
+    threads: lambda wildcards: cohort_needs().threads
     resources:
-        mem_mb=lambda wildcards, attempt: int((2000 + 0.05 * STUDY.cohort.sketch_cells) * attempt),
+        mem_mb=growing(cohort_needs, "mem_mb"),
+        runtime=growing(cohort_needs, "runtime"),
+        # counted where a profile says how many there are (workstation), asked of the scheduler on a cluster
+        gpu=0 if STUDY.backend == "cpu" else 1,
     params:
         samples=SAMPLES,
         settings={

@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from treset.errors import TresetError
 from treset.fingerprint import code_hash
 from treset.plain import to_plain
+from treset.resources import cohort_need, map_need, prepare_need, sample_size, simulated_size, table_need
 from treset.study import panel_rows, read_study
 
 CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).resolve()
@@ -53,9 +54,39 @@ def clinical_file(wildcards):
     return str(STUDY.root / STUDY.monitors.clinical.file)
 
 
-def megabytes(base, per_input):
-    """Memory by the size of the input (compressed tables grow in memory)."""
-    return lambda wildcards, input, attempt: int((base + per_input * input.size_mb) * attempt)
+def size(sample):
+    """Cells and values of a sample by its file's header, read only for the jobs that are planned."""
+    path = STUDY.root / SHEET.loc[sample, "file"]
+    if STUDY.simulate is not None and not path.exists():
+        return simulated_size(STUDY.simulate)
+    return sample_size(path, STUDY.modality)
+
+
+def sample_need(rule):
+    """What the job of one sample needs."""
+    if rule == "prepare":
+        return lambda sample: prepare_need(size(sample), STUDY.modality)
+    return lambda sample: map_need(size(sample), STUDY.modality, STUDY.cohort.sketch_cells)
+
+
+def cohort_needs():
+    """What the cohort's job needs."""
+    return cohort_need(map(size, SAMPLES), STUDY.modality, STUDY.cohort.sketch_cells)
+
+
+def growing(need, what):
+    """A resource of a rule: what it needs by its input's size, as much again at every retry."""
+
+    def asked(wildcards, attempt):
+        found = need(wildcards.sample) if "sample" in wildcards.keys() else need()
+        return getattr(found, what) * attempt
+
+    return asked
+
+
+def tables(base, copies):
+    """What a job on the waist of all samples needs."""
+    return lambda: table_need(len(SAMPLES), base, copies)
 
 
 wildcard_constraints:

@@ -13,9 +13,10 @@ rule map:
         results("logs", "map", "{sample}.log"),
     benchmark:
         results("benchmarks", "map", "{sample}.tsv")
-    threads: 1
+    threads: lambda wildcards: sample_need("map")(wildcards.sample).threads
     resources:
-        mem_mb=megabytes(1000, 8),
+        mem_mb=growing(sample_need("map"), "mem_mb"),
+        runtime=growing(sample_need("map"), "runtime"),
     params:
         settings={
             "modality": STUDY.modality,

@@ -13,7 +13,8 @@ rule profiles:
         results("benchmarks", "profiles.tsv")
     threads: 1
     resources:
-        mem_mb=megabytes(800, 30),
+        mem_mb=growing(tables(500, 4), "mem_mb"),
+        runtime=growing(tables(500, 4), "runtime"),
     params:
         samples=SAMPLES,
         sheet=sheet_rows(
@@ -40,7 +41,8 @@ rule monitor:
         results("benchmarks", "monitor", "{monitor}.tsv")
     threads: 1
     resources:
-        mem_mb=megabytes(800, 30),
+        mem_mb=growing(tables(800, 4), "mem_mb"),
+        runtime=growing(tables(800, 4), "runtime"),
     params:
         config_file=inside(CONFIG_FILE),
         config=config,

@@ -11,7 +11,9 @@ if STUDY.simulate is not None:
             results("benchmarks", "simulate.tsv")
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=lambda wildcards, attempt: prepare_need(simulated_size(STUDY.simulate), STUDY.modality).mem_mb
+            * attempt,
+            runtime=lambda wildcards, attempt: (10 + len(SAMPLES)) * attempt,
         params:
             simulate=STUDY.simulate,
             code=code_hash("treset.jobs.simulate"),
@@ -31,7 +33,8 @@ rule prepare:
         results("benchmarks", "prepare", "{sample}.tsv")
     threads: 1
     resources:
-        mem_mb=megabytes(800, 12),
+        mem_mb=growing(sample_need("prepare"), "mem_mb"),
+        runtime=growing(sample_need("prepare"), "runtime"),
     params:
         batch=lambda wildcards: SHEET.loc[wildcards.sample, "batch"],
         settings={

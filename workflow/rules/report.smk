@@ -15,7 +15,8 @@ rule report:
         results("benchmarks", "report.tsv")
     threads: 1
     resources:
-        mem_mb=megabytes(1000, 20),
+        mem_mb=growing(tables(1000, 3), "mem_mb"),
+        runtime=growing(tables(1000, 3), "runtime"),
     params:
         config_file=inside(CONFIG_FILE),
         config=config,

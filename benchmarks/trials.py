@@ -40,13 +40,17 @@ def sheet(patients: int, visits: dict[str, float], arms: list[str], diseases: li
     return pd.DataFrame(rows)
 
 
-def profiles(samples: pd.DataFrame, log_treg: np.ndarray, cd25: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows of the waist: Treg percent of CD4 T (binomial around its log share) and the median of CD25 on Treg."""
+def profiles(
+    samples: pd.DataFrame, log_treg: np.ndarray, cd25: np.ndarray | None, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Rows of the waist: Treg percent of CD4 T (binomial around its log share), and medians of CD25 on Treg if given."""
     count = rng.binomial(CD4, np.clip(np.exp(log_treg), 1e-6, 0.5))
     base = samples[["sample", "patient", "visit", "day", "arm", "disease"]].assign(
         batch="", stimulus="", dose=math.nan, population="Treg", parent="CD4 T", origin="gate"
     )
     share = base.assign(measure="percent_of_parent", marker="", value=100 * count / CD4, n_cells=CD4)
+    if cd25 is None:
+        return share[list(profile.COLUMNS)]
     median = base.assign(measure="median", marker="CD25", value=cd25, n_cells=count)
     return pd.concat([share, median], ignore_index=True)[list(profile.COLUMNS)]
 
@@ -76,7 +80,6 @@ def null_trials(name: str, repeats: int, seed: int) -> dict[str, float]:
     patients, visits, arms, diseases = DESIGNS[name]
     rng = np.random.default_rng(seed)
     samples = sheet(patients, visits, arms, diseases)
-    cd25 = np.full(len(samples), 2.0)
     asked = TregMonitor((PRIMARY,))
     seen: dict[str, dict[str, list[float]]] = {}
     for repeat in range(2 * repeats):
@@ -90,7 +93,7 @@ def null_trials(name: str, repeats: int, seed: int) -> dict[str, float]:
         else:
             extra = np.zeros(len(samples))
         own_mean = float(extra[(samples["visit"] != "V0").to_numpy()].mean())
-        table = profiles(samples, levels(rng, samples, folds, 0.3) + extra, cd25, rng)
+        table = profiles(samples, levels(rng, samples, folds, 0.3) + extra, None, rng)
         result = treg(table, samples, asked, "V0")
         for row in result.effects[result.effects["role"].isin(["primary", "sensitivity", "pooled"])].to_dict("records"):
             lists = seen.setdefault(label(row), {"wrong": [], "covered": [], "estimate": []})

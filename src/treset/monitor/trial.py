@@ -9,6 +9,7 @@ import pandas as pd
 
 from treset.monitor import effects as fx
 from treset.monitor.common import NOT_EVALUABLE, Cohort, effect, join, suggest
+from treset.monitor.modelled import modelled, needs_groups
 from treset.monitor.values import TRANSFORMED, Changes, Measure, changes, read
 from treset.monitor.visits import when
 from treset.study.model import Endpoint, TregMonitor
@@ -140,9 +141,15 @@ class Trial:
         if design.pair is None and design.problem:
             blank = fx.blank(endpoint, contrast, **more)
             return blank | {"verdict": NOT_EVALUABLE, "note": join([design.problem, found.problem])}
+        if design.pair is None and endpoint.formula:
+            return needs_groups(endpoint, **more) | {"contrast": contrast}
         if design.pair is None:
             return fx.paired(found, endpoint, contrast, alpha, **more)
-        row = fx.between(self.grouped(found, design), endpoint, contrast, design.pair, alpha, **more)
+        if endpoint.formula:
+            column = endpoint.contrast.column if endpoint.contrast is not None else "arm"
+            row = modelled(self.cohort, self.grouped(found, design), endpoint, contrast, column, design.pair, **more)
+        else:
+            row = fx.between(self.grouped(found, design), endpoint, contrast, design.pair, alpha, **more)
         if design.problem:
             row |= {"verdict": NOT_EVALUABLE, "note": join([design.problem, str(row["note"])])}
         return row
@@ -152,6 +159,12 @@ class Trial:
         origin, contrast, alpha = self.settings.origin, self.contrast(endpoint), self.alpha(endpoint)
         rows = [self.main(endpoint, found, role=endpoint.role, origin=origin)]
         support = {"role": "supporting", "origin": origin}
+        design = self.design(endpoint)
+        if endpoint.formula and design.between:
+            grouped = self.grouped(found, design)
+            rows.append(
+                fx.between(grouped, endpoint, f"{contrast}, without the formula", design.pair, alpha, **support)
+            )
         if len(self.arms) == 2:
             rows.append(fx.paired(found, endpoint, f"{contrast}, all patients", alpha, **support))
         if len(self.arms) > 1:
@@ -178,7 +191,9 @@ class Trial:
     def descriptive_rows(self, primary: Endpoint) -> list[dict]:
         """The always-shown populations at the primary visit, and the primary measure at every other visit."""
         origin, shown, absent, rows = self.settings.origin, [], [], []
-        plain = replace(primary, role="secondary", claim="change", margin=None, minimum_effect=0.0, parent=None)
+        plain = replace(
+            primary, role="secondary", claim="change", margin=None, minimum_effect=0.0, parent=None, formula=""
+        )
         for population, measure, marker in (*DESCRIPTIVE, *ALWAYS):
             name = f"{population} {measure}" + (f" {marker}" if marker else "")
             scale = "difference" if measure in TRANSFORMED else "log_ratio"

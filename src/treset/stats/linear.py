@@ -66,3 +66,49 @@ def ancova(y: ArrayLike, baseline: ArrayLike, treated: ArrayLike, confidence: fl
         variance = 0.0
     se = float(np.sqrt(variance * np.linalg.inv(design.T @ design)[1, 1]))
     return from_t(n, float(beta[1]), se, df, confidence, _METHOD, note=note)
+
+
+def linear_model(
+    y: ArrayLike, design: ArrayLike, coefficient: int, confidence: float = 0.95, method: str = "linear model"
+) -> Estimate:
+    """One coefficient of a linear model by ordinary least squares.
+
+    Parameters
+    ----------
+    y
+        Shape (patients,), finite.
+    design
+        Shape (patients, coefficients), of full rank.
+    coefficient
+        The column of ``design`` that is asked for.
+    confidence
+        Level of the interval.
+    method
+        What to call it.
+
+    Returns
+    -------
+    The coefficient with the t interval of n - coefficients degrees of freedom; NaN, and a note, without any.
+
+    Raises
+    ------
+    ValueError
+        For values that are not finite or shapes that do not fit.
+    """
+    outcome, x = np.asarray(y, np.float64), np.asarray(design, np.float64)
+    if outcome.ndim != 1 or x.ndim != 2 or x.shape[0] != outcome.size:
+        raise ValueError(f"the design has shape {x.shape}, y {outcome.shape}")
+    if not (np.isfinite(outcome).all() and np.isfinite(x).all()):
+        raise ValueError("values must be finite: leave missing ones out first and say so")
+    df = x.shape[0] - x.shape[1]
+    if df < 1:
+        return no_estimate(outcome.size, method, f"{x.shape[1]} coefficients for {outcome.size} patients")
+    beta, _, rank, _ = np.linalg.lstsq(x, outcome, rcond=None)
+    if rank < x.shape[1]:
+        return no_estimate(outcome.size, method, "the model's columns are not independent")
+    residual = outcome - x @ beta
+    variance = float(residual @ residual) / df
+    if variance <= (_NOISE * max(1.0, float(np.abs(outcome).max()))) ** 2:
+        variance = 0.0
+    se = float(np.sqrt(variance * np.linalg.inv(x.T @ x)[coefficient, coefficient]))
+    return from_t(outcome.size, float(beta[coefficient]), se, df, confidence, method)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from treset.study.document import Route
 from treset.study.faults import hint, listed
+from treset.study.formula import InvalidFormula, check_formula
 from treset.study.model import ClinicalMonitor, Contrast, Endpoint, TregMonitor
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 #: Columns of the sheet that name no group of patients.
 _NO_GROUP = ("sample", "file", "patient", "visit", "day", "batch", "anchor", "stimulus", "dose", "cells_per_ul",
              "counted_population", "exclude")  # fmt: skip
+_NO_COVARIATE = tuple(name for name in _NO_GROUP if name != "batch")
 
 
 def has_visit(endpoint: Endpoint) -> bool:
@@ -61,6 +63,25 @@ def check_endpoint(asked: Asked, route: Route, endpoint: Endpoint) -> None:
         faults.add(document.where((*route, "direction")), sentence)
     if endpoint.contrast is not None:
         _contrast(asked, (*route, "contrast"), endpoint.contrast)
+    if endpoint.formula:
+        column = endpoint.contrast.column if endpoint.contrast is not None else "arm"
+        check_model(asked, (*route, "formula"), endpoint.formula, column, _NO_COVARIATE, ("baseline",))
+        if endpoint.claim != "change":
+            sentence = f"endpoint '{name}' has a formula, which serves the claim change only: leave one of the two out"
+            faults.add(document.where((*route, "formula")), sentence)
+
+
+def check_model(
+    asked: Asked, route: Route, formula: str, tested: str, unusable: Sequence[str], more: Sequence[str] = ()
+) -> None:
+    """Report a formula that cannot be read, names no column of the sheet, or lacks the tested column."""
+    if asked.sheet is None:
+        return
+    known = [name for name in asked.sheet.columns if name not in unusable]
+    try:
+        check_formula(formula, [*known, *more], tested)
+    except InvalidFormula as wrong:
+        asked.faults.add(asked.document.where(route), str(wrong))
 
 
 def check_window(asked: Asked, route: Route, window: Sequence[float], who: str) -> None:

@@ -210,6 +210,9 @@ class Endpoint:
     claim: Literal["change", "equivalence", "non_inferiority"] = "change"
     #: On the scale of the endpoint (natural log for log_ratio); needed by the claims other than change.
     margin: float | None = None
+    #: Two groups compared by this linear model of the change instead of ranks: the contrast's column, ``baseline`` (the
+    #: patient's value) and columns of the sheet, such as "~ arm + baseline + age". "": none.
+    formula: str = ""
 
 
 @dataclass(frozen=True)
@@ -351,6 +354,10 @@ class DiscoveryMonitor:
     min_state_effect: float = 0.1
     min_abundance_effect: float = 0.2
     min_events: int = 20
+    #: Test of shares: moderated t on log2 shares, or edgeR's quasi-likelihood F of the counts (needs treset[edger]).
+    abundance: Literal["moderated_t", "negative_binomial"] = "moderated_t"
+    #: Linear model with ``column`` as a term, such as "~ visit + patient + age"; replaces ``pair``. "": none.
+    formula: str = ""
 
 
 @dataclass(frozen=True)

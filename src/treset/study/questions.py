@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from treset.study.document import Document, Route
-from treset.study.estimands import check_clinical, check_endpoint, check_treg, has_visit
+from treset.study.estimands import check_clinical, check_endpoint, check_model, check_treg, has_visit
 from treset.study.faults import Collector, hint, listed, place
 from treset.study.model import (
     BcellMonitor,
@@ -307,6 +307,9 @@ def _discovery(asked: Asked, monitor: DiscoveryMonitor, sheet: Sheet) -> None:
     if monitor.column not in usable:
         _unknown(asked, (*route, "column"), "the sheet has no column to contrast named", monitor.column, usable)
         return
+    if monitor.formula:
+        unusable = ("sample", "file", "exclude", "anchor", "counted_population")
+        check_model(asked, (*route, "formula"), monitor.formula, monitor.column, unusable)
     if monitor.pair is not None and monitor.pair not in usable:
         _unknown(asked, (*route, "pair"), "the sheet has no column to pair by named", monitor.pair, usable)
         return
@@ -336,7 +339,7 @@ def _discovery(asked: Asked, monitor: DiscoveryMonitor, sheet: Sheet) -> None:
             document.where((*route, "test")), f"test and reference are both '{monitor.test}': name two different labels"
         )
         return
-    if monitor.pair is not None:
+    if monitor.pair is not None and not monitor.formula:
         pairs = asked.patients[monitor.pair]
         if not set(pairs[rows["reference"]]) & set(pairs[rows["test"]]):
             sentence = (

@@ -53,6 +53,12 @@ def clinical_file(wildcards):
     return str(STUDY.root / STUDY.monitors.clinical.file)
 
 
+def spillover_file():
+    """The spillover matrix that the config names, where it names a file."""
+    named = STUDY.clean.spillover
+    return [] if named in ("auto", "none") else [inside(STUDY.root / named)]
+
+
 def megabytes(base, per_input):
     """Memory by the size of the input (compressed tables grow in memory)."""
     return lambda wildcards, input, attempt: int((base + per_input * input.size_mb) * attempt)

@@ -62,11 +62,63 @@ def clean_sample(adata: AnnData, settings: Clean, modality: Modality, sample: st
         A matrix cannot be read or does not fit the file.
     """
     done = Cleaned()
+    if settings.beads != "none":
+        _level_beads(adata, settings, done)
     carried = adata.uns.pop("treset_spillover", None)
     spill = _chosen_spillover(settings.spillover, carried, modality, sample, done)
     if spill is not None:
         _compensate(adata, spill, modality, sample, done)
     return done
+
+
+def _level_beads(adata: AnnData, settings: Clean, done: Cleaned) -> None:
+    from treset.clean import beads as steps
+    from treset.clean.masses import metal_mass
+
+    channels, roles = list(adata.var_names), adata.var["role"].astype(str).to_list()
+    time, dna = _of_role(roles, "time"), _of_role(roles, "dna")
+    if not time or not dna:
+        done.say("beads", "not applied: the panel has no time channel or no DNA channel")
+        return
+    columns = steps.bead_columns(channels, settings.beads)
+    values = np.asarray(adata.X)
+    found = steps.find_beads(values[:, columns], values[:, dna])
+    moments = values[:, time[0]].astype(np.float64)
+    single = values[np.ix_(found.single, columns)]
+    if len(single) < steps.FEWEST:
+        done.say("beads", f"not applied: {len(single)} single beads, expected at least {steps.FEWEST}")
+        return
+    baseline = np.array(settings.bead_baseline) if settings.bead_baseline else None
+    slopes = steps.bead_slopes(single, moments[found.single], baseline=baseline)
+    factor = slopes.at(moments)
+    metals = [n for n, name in enumerate(channels) if metal_mass(name) and roles[n] not in ("time", "gaussian")]
+    after = values.astype(np.float64)
+    after[:, metals] *= factor[:, None]
+    target = "the sample's own median" if baseline is None else "the study's baseline"
+    told = f"{len(single)} single beads ({settings.beads}), brought to {target}, factors {factor.min():.3f} to "
+    done.say("beads", f"{told}{factor.max():.3f}")
+    levelled = after[np.ix_(found.single, columns)]
+    for place, column in enumerate(columns):
+        pairs = {"median": np.median, "cv": lambda x: x.std() / x.mean()}
+        for measure, of in pairs.items():
+            first, last = float(of(single[:, place])), float(of(levelled[:, place]))
+            done.rows.append(("beads", measure, channels[column], first, last, ""))
+    spearman = [_drift(moments[found.single], part.mean(axis=1)) for part in (single, levelled)]
+    done.rows.append(("beads", "spearman with time", "all beads", *spearman, ""))
+    doublets = f"{int(found.doublets.sum())} of them with another bead or a cell"
+    done.flags["bead_events"] = (found.any, "every isotope as bright as the dimmest single bead", doublets)
+    adata.X = after.astype(np.float32)
+
+
+def _of_role(roles: Sequence[str], role: str) -> list[int]:
+    return [number for number, found in enumerate(roles) if found == role]
+
+
+def _drift(time: np.ndarray, values: np.ndarray) -> float:
+    """Spearman's rank correlation."""
+    from scipy.stats import rankdata
+
+    return float(np.corrcoef(rankdata(time), rankdata(values))[0, 1])
 
 
 def _chosen_spillover(

@@ -41,6 +41,11 @@ def check_clean(config: Config, document: Document, sheet: Sheet | None, root: P
             kind = "mass cytometry" if key in mass_only else "cytometry"
             sentence = f"clean.{key} is for {kind}, and the modality is {config.modality}: remove the key"
             faults.add(document.where(("clean", key)), sentence)
+    if asked.bead_baseline and len(asked.bead_baseline) != 5:
+        sentence = (
+            f"clean.bead_baseline has {len(asked.bead_baseline)} numbers, expected one for each of the 5 isotopes"
+        )
+        faults.add(document.where(("clean", "bead_baseline")), sentence)
     if cytometry_only["spillover"] and config.modality != "rna":
         _matrix(absolute(asked.spillover, root), document, faults)
 

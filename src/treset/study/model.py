@@ -104,6 +104,9 @@ class Clean:
     spillover: str = "auto"
     #: Mass cytometry: level the signal over time by normalisation beads of these isotopes (where bead channels exist).
     beads: Literal["none", "dvs", "beta"] = "none"
+    #: Bead intensities (counts of the five isotopes) that all samples are brought to; empty: each sample's own median,
+    #: which levels time within samples and not samples.
+    bead_baseline: tuple[float, ...] = ()
     #: Flag stretches of the acquisition in which the signal jumps or the flow stalls.
     time: bool = False
     #: Level batches by the anchors (shared controls) of the sheet.

@@ -89,6 +89,12 @@ def tables(base, copies):
     return lambda: table_need(len(SAMPLES), base, copies)
 
 
+def spillover_file():
+    """The spillover matrix that the config names, where it names a file."""
+    named = STUDY.clean.spillover
+    return [] if named in ("auto", "none") else [inside(STUDY.root / named)]
+
+
 wildcard_constraints:
     sample="|".join(re.escape(sample) for sample in SAMPLES) or "none",
     monitor="|".join(MONITORS) or "none",

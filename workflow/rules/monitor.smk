@@ -3,10 +3,12 @@ rule profiles:
     input:
         rows=sample_files("profile.parquet"),
         quality=sample_files("quality.tsv"),
+        clean=sample_files("clean.tsv"),
     output:
         profiles=results("profiles.parquet"),
         tsv=results("profiles.tsv"),
         quality=results("quality.tsv"),
+        clean=results("clean.tsv"),
     log:
         results("logs", "profiles.log"),
     benchmark:

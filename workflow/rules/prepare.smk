@@ -24,9 +24,11 @@ if STUDY.simulate is not None:
 rule prepare:
     input:
         file=lambda wildcards: SHEET.loc[wildcards.sample, "file"],
+        spillover=spillover_file(),
     output:
         cells=results("samples", "{sample}", "prepared.h5ad"),
         quality=results("samples", "{sample}", "quality.tsv"),
+        clean=results("samples", "{sample}", "clean.tsv"),
     log:
         results("logs", "prepare", "{sample}.log"),
     benchmark:
@@ -44,6 +46,7 @@ rule prepare:
             "quality": to_plain(STUDY.quality),
             "normalise": to_plain(STUDY.normalise),
             "seed": STUDY.seed,
+            "clean": to_plain(STUDY.clean),
         },
         code=code_hash("treset.jobs.prepare"),
     script:

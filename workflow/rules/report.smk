@@ -3,6 +3,7 @@ rule report:
     input:
         profiles=results("profiles.parquet"),
         quality=results("quality.tsv"),
+        clean=results("clean.tsv"),
         sketch=results("cohort", "sketch.h5ad"),
         monitors=expand(results("monitors", "{monitor}", "summary.json"), monitor=MONITORS),
         samples=inside(STUDY.samples_file),

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from treset.cli import clean
 from treset.errors import TresetError
 
 app = typer.Typer(
@@ -151,6 +152,10 @@ def power(
 
     for line in sentences(power_table(design, patients, cells, parameter or [], repeats, seed, config, out)):
         console.print(line)
+
+
+app.command()(clean.debarcode)
+app.command()(clean.spillover)
 
 
 def find_config(given: Path | None) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 
 from treset.errors import Faults, TresetError
 from treset.io.fcs import FcsHeader, linearise, read_fcs, read_header
+from treset.io.spill import spillover_keyword
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -160,7 +161,9 @@ def _read_fcs_sample(path: Path) -> AnnData:
     var = pd.DataFrame({"marker": list(header.markers)}, index=pd.Index(header.channels))
     obs = pd.DataFrame(index=pd.RangeIndex(header.n_events).astype(str))
     kept = {"format": header.version, "notes": [*header.notes, *notes]}
-    return AnnData(events, obs=obs, var=var, uns={"treset_io": kept})
+    name, text = spillover_keyword(header.text)
+    matrix = {"treset_spillover": {"keyword": name, "text": text}} if name else {}
+    return AnnData(events, obs=obs, var=var, uns={"treset_io": kept, **matrix})
 
 
 def _rounding(header: FcsHeader, linear: np.ndarray, events: np.ndarray) -> list[str]:

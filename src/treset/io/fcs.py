@@ -20,10 +20,10 @@ from treset.io.fcs_layout import Layout, channel_count, layout
 from treset.io.fcs_text import HEADER_BYTES, RawText, read_text, reading, whole_number
 from treset.io.fcs_write import write_fcs
 from treset.io.names import make_unique
+from treset.io.spill import parse_spillover, spillover_keyword
 
 __all__ = ["FcsHeader", "linearise", "read_fcs", "read_header", "write_fcs"]
 
-_SPILLOVER = ("$SPILLOVER", "SPILLOVER", "SPILL", "$COMP", "COMP")
 #: Integers of up to this many bits are exact in float32.
 _EXACT_BITS = 24
 #: Events converted at a time: bounds the memory beside the result.
@@ -148,10 +148,8 @@ def _header(path: Path, raw: RawText, stored: Layout, notes: Sequence[str]) -> F
     if "" in names:
         blank = [f"P{n}" for n, name in enumerate(names, start=1) if not name]
         notes.append(f"channels without a name were named {', '.join(blank)}")
-    if spillover := _spillover(keywords):
-        notes.append(
-            f"the file carries a spillover matrix ({spillover}), which was not applied: values are uncompensated"
-        )
+    if unread := _unread_spillover(keywords):
+        notes.append(unread)
     return FcsHeader(
         path=path,
         version=raw.version,
@@ -171,18 +169,14 @@ def _header(path: Path, raw: RawText, stored: Layout, notes: Sequence[str]) -> F
     )
 
 
-def _spillover(keywords: Mapping[str, str]) -> str:
-    """The keyword with a spillover matrix that is not the identity; "" for none."""
-    key = next((name for name in _SPILLOVER if keywords.get(name, "").strip()), "")
-    fields = keywords.get(key, "").split(",")
-    count = whole_number(fields[0]) if key else None
-    if not count or len(fields) != 1 + count + count * count:
-        return key
+def _unread_spillover(keywords: Mapping[str, str]) -> str:
+    """Say that a spillover keyword cannot be read; "" where it can or there is none."""
+    name, value = spillover_keyword(keywords)
     try:
-        matrix = np.array([float(field) for field in fields[1 + count :]]).reshape(count, count)
-    except ValueError:
-        return key
-    return "" if np.array_equal(matrix, np.eye(count)) else key
+        _ = parse_spillover(name, value) if name else None
+    except TresetError as error:
+        return str(error).removesuffix(".")
+    return ""
 
 
 def _gain(text: str) -> float:

@@ -17,7 +17,8 @@ _DELIMITER = "\x0c"
 _HEADER_BYTES = 58
 #: The largest offset that fits the eight digits of a HEADER field.
 _MAX_HEADER_OFFSET = 99_999_999
-_STRUCTURAL = re.compile(
+#: Keywords that the writer sets itself.
+STRUCTURAL = re.compile(
     r"\$(BEGIN|END)(DATA|STEXT|ANALYSIS)|\$(BYTEORD|DATATYPE|MODE|NEXTDATA|PAR|TOT)|\$P\d+[BENS]", re.IGNORECASE
 )
 
@@ -118,7 +119,7 @@ def _keywords(
         if marker:
             pairs[f"$P{number}S"] = marker
     for key, value in extra.items():
-        if _STRUCTURAL.fullmatch(key):
+        if STRUCTURAL.fullmatch(key):
             raise TresetError(f"{path}: keyword {key} is set by the writer itself; leave it out of the keywords.")
         pairs[key.upper()] = str(value) or " "
     for key, value in pairs.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +12,10 @@ from treset.io.h5ad import write_h5ad
 from treset.io.panel import apply_panel
 from treset.io.table import write_tsv
 from treset.phenotype.sketch import sample_seed
-from treset.study.model import Modality, Normalise, Quality
+from treset.study.model import Clean, Modality, Normalise, Quality
+
+#: Columns of ``clean.tsv``: what the steps before the filters did.
+CLEAN_COLUMNS = ["sample", "step", "measure", "channel", "before", "after", "note"]
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,18 @@ class PrepareSettings:
     quality: Quality
     normalise: Normalise
     seed: int
+    clean: Clean = field(default_factory=Clean)
 
 
-def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cells: Path, quality: Path) -> None:
+def prepare(
+    sample: str,
+    batch: str,
+    file: Path,
+    settings: PrepareSettings,
+    cells: Path,
+    quality: Path,
+    clean: Path | None = None,
+) -> None:
     """Read one sample's file, flag its cells, transform its values.
 
     Parameters
@@ -41,9 +53,12 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
         The study's.
     cells, quality
         Written: the AnnData of all events and the table of kept and dropped counts.
+    clean
+        Written where given: what the steps before the filters did, ``sample step measure channel before after note``.
     """
     data = read_sample(file, settings.modality)
     seed = sample_seed(settings.seed, sample)
+    steps: list[tuple] = []
     if settings.modality == "rna":
         from treset.normalise import protein
         from treset.normalise import rna as normalise
@@ -56,13 +71,16 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
             done.obsm["protein"], told = protein.normalised(done.obsm[protein.RAW])
             data.uns["treset_io"]["notes"] += told
     else:
+        from treset.clean.prepare import clean_sample
         from treset.normalise import cytometry as normalise
         from treset.quality import cytometry as filters
 
         panel = pd.DataFrame(list(settings.panel), columns=["channel", "marker", "role", "cofactor"])
         data = apply_panel(data, panel, settings.aliases, sample)
         check_values(data, sample)
-        table = filters.flag(data, settings.quality.cytometry)
+        cleaned = clean_sample(data, settings.clean, settings.modality, sample)
+        steps = cleaned.rows
+        table = filters.flag(data, settings.quality.cytometry, cleaned.flags)
         cofactor = settings.normalise.cofactor or normalise.default_cofactor(settings.modality)
         done = normalise.transform(data, cofactor)
     done.obs["sample"] = pd.Categorical([sample] * done.n_obs)
@@ -76,7 +94,12 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
     table.insert(0, "sample", sample)
     for note in data.uns["treset_io"]["notes"]:
         print(f"{sample}: {note}")
+    for note in [row[-1] for row in steps if row[-1]]:
+        print(f"{sample}: {note}")
     write_tsv(table, quality)
+    if clean is not None:
+        rows = [(sample, *row) for row in steps]
+        write_tsv(pd.DataFrame(rows, columns=CLEAN_COLUMNS), clean)
     write_h5ad(done, cells)
 
 

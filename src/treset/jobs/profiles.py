@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,12 @@ def gather(
     write_tsv(table, tsv)
     counts = [pd.read_csv(path, sep="\t", dtype={"sample": str}, keep_default_na=False) for path in quality.values()]
     write_tsv(pd.concat(counts, ignore_index=True), quality_out)
+
+
+def gather_clean(files: Sequence[Path], out: Path) -> None:
+    """Put the samples' ``clean.tsv`` under each other; numbers stay the text that they are."""
+    tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in files]
+    write_tsv(pd.concat(tables, ignore_index=True), out)
 
 
 def absolute_counts(table: pd.DataFrame, sheet: pd.DataFrame) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def default_cofactor(modality: Modality) -> float:
 def transform(adata: AnnData, cofactor: float) -> AnnData:
     """Transform markers by arcsinh(x / cofactor) and set the other channels aside.
 
-    No compensation is applied: a spillover matrix in the file is not used.
+    Spillover is taken out before, by `treset.clean.prepare`.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ events that earlier filters left, so that beads do not move the limits of DNA.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +71,9 @@ class _Events:
         return np.arcsinh(self.values[:, column].astype(np.float64) / (cofactor or self.cofactors[column]))
 
 
-def flag(adata: AnnData, settings: CytometryQuality) -> pd.DataFrame:
+def flag(
+    adata: AnnData, settings: CytometryQuality, before: Mapping[str, tuple[np.ndarray, str, str]] | None = None
+) -> pd.DataFrame:
     """Flag events that are not single living cells.
 
     Adds boolean columns ``qc_<filter>`` to ``obs`` (True: fails the filter) for every filter, in this order, and
@@ -101,6 +103,8 @@ def flag(adata: AnnData, settings: CytometryQuality) -> pd.DataFrame:
         in place: ``obs`` only.
     settings
         Which filters act, and how wide they are.
+    before
+        Filters that acted already: name -> (events that fail, threshold, note). They come first. Default: none.
 
     Returns
     -------
@@ -117,13 +121,16 @@ def flag(adata: AnnData, settings: CytometryQuality) -> pd.DataFrame:
     events = _unpack(adata)
     kept = np.ones(adata.n_obs, dtype=bool)
     rows = []
-    for name, act in _FILTERS.items():
-        if not getattr(settings, name):
+    earlier = {name: _Result(*given) for name, given in (before or {}).items()}
+    for name in (*earlier, *_FILTERS):
+        if name in earlier:
+            result = earlier[name]
+        elif not getattr(settings, name):
             result = _Result(None, note="switched off")
         elif kept.sum() < _FEWEST:
             result = _Result(None, note=f"not applied: fewer than {_FEWEST} events left")
         else:
-            result = act(events, kept, settings.n_mads)
+            result = _FILTERS[name](events, kept, settings.n_mads)
         fails = np.zeros(adata.n_obs, dtype=bool) if result.fails is None else result.fails
         adata.obs[f"qc_{name}"] = fails
         cells_in, dropped = int(kept.sum()), int((kept & fails).sum())

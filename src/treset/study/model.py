@@ -97,6 +97,23 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Clean:
+    """Cytometry made clean before its filters; a step is off unless asked for, but for flow's own spillover matrix."""
+
+    #: ``auto``: of flow cytometry the matrix that the file carries, where it does; ``none``; or a matrix as CSV file.
+    spillover: str = "auto"
+    #: Mass cytometry: level the signal over time by normalisation beads of these isotopes (where bead channels exist).
+    beads: Literal["none", "dvs", "beta"] = "none"
+    #: Bead intensities (counts of the five isotopes) that all samples are brought to; empty: each sample's own median,
+    #: which levels time within samples and not samples.
+    bead_baseline: tuple[float, ...] = ()
+    #: Flag stretches of the acquisition in which the signal jumps or the flow stalls.
+    time: bool = False
+    #: Level batches by the anchors (shared controls) of the sheet.
+    batch: Literal["none", "cytonorm"] = "none"
+
+
+@dataclass(frozen=True)
 class Normalise:
     """How raw values become comparable."""
 
@@ -396,6 +413,7 @@ class Config:
     #: Marker of the panel -> other names of it in the files.
     aliases: dict[str, tuple[str, ...]] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
+    clean: Clean = field(default_factory=Clean)
     normalise: Normalise = field(default_factory=Normalise)
     cohort: Cohort = field(default_factory=Cohort)
     gates: Gates = field(default_factory=Gates)
@@ -445,6 +463,7 @@ class Study:
     #: Parameters of ``treset.simulate`` when the study's files are simulated on the spot (the demo), else None.
     simulate: dict | None
     gates: Gates = field(default_factory=Gates)
+    clean: Clean = field(default_factory=Clean)
     #: Sentences that do not stop a run: a patient without baseline, say.
     warnings: tuple[str, ...] = ()
 

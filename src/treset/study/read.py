@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from treset.study.clean import check_clean
 from treset.study.config import read_config, study_root
 from treset.study.document import Document
 from treset.study.faults import Collector, folded, hint, shown
@@ -74,6 +75,7 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
         blinded=config.blinded,
         aliases=config.aliases,
         quality=config.quality,
+        clean=config.clean,
         normalise=config.normalise,
         cohort=config.cohort,
         gates=config.gates,
@@ -123,6 +125,7 @@ class _Parts:
 
 
 def _cross_checks(config: Config, document: Document, parts: _Parts, faults: Collector) -> None:
+    check_clean(config, document, parts.sheet, study_root(document.file), faults)
     _overrides(config, document, parts, faults)
     check_questions(Asked(config, document, parts.sheet, parts.populations, parts.signatures, faults))
     measured = None if parts.panel is None else panel_markers(parts.panel)

@@ -77,12 +77,13 @@ def locations(
     """
     inside = {name: np.flatnonzero(masks[name]) for name in names if masks[name].sum() >= min_cells}
     found: dict[str, dict[str, Location]] = {marker: {} for marker in markers}
-    for marker in markers:
-        for name, rows in inside.items():
-            # the log of the intensity in units of the cofactor: a gain is a shift of it at every brightness
-            low, middle, high = np.quantile(columns[marker][rows], [0.25, 0.5, 0.75])
+    values = np.column_stack([columns[marker] for marker in markers]) if markers else np.empty((0, 0))
+    for name, rows in inside.items():
+        quartiles = np.quantile(values[rows], [0.25, 0.5, 0.75], axis=0).T
+        for marker, (low, middle, high) in zip(markers, quartiles.tolist(), strict=True):
             if middle <= 0.1:
                 continue
+            # the log of the intensity in units of the cofactor: a gain is a shift of it at every brightness
             spread = (np.log(np.sinh(high)) - np.log(np.sinh(max(low, 0.1)))) / 1.349
             error = 1.2533 * spread / np.sqrt(len(rows))  # of a median, large samples
             found[marker][name] = Location(float(np.log(np.sinh(middle))), float(error), len(rows))

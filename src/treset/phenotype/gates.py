@@ -84,20 +84,23 @@ def fit_thresholds(
             continue
         mask = masks[node.parent].copy()
         met = _without(mask.copy(), node, masks)
+        inside = met.copy()
         for position, rule in enumerate(node.rules):
             key = node.threshold_key(position)
             if key not in fitted:
-                scope = mask if rule.level in ("+", "-") else met
+                scope = mask if rule.shared else met
                 fallback = _fallback(fitted, node, nodes, rule)
-                wider = None if rule.level in ("+", "-") else mask
+                wider = None if rule.shared else mask
                 # a difference has no noise of zero below which no valley is sought
                 lowest = -np.inf if rule.combine == "difference" else floor
                 found = _fit_one(
-                    _values(columns, rule), scope, wider, batch, batches, rule, fallback, lowest, min_distance, find
+                    values_of(columns, rule), scope, wider, batch, batches, rule, fallback, lowest, min_distance, find
                 )
                 fitted[key] = manual.put(key, found)
-            met &= _meets(_values(columns, rule), where, _limits(fitted[key]), rule)
-        masks[node.name] = met
+            limit = where.limit(_limits(fitted[key]))
+            met &= _beyond(values_of(columns, rule), limit, rule)
+            inside &= _beyond(values_of(columns, rule), rule.limit(limit), rule)
+        masks[node.name] = inside
     for marker in positivity:
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")
@@ -142,7 +145,8 @@ def apply_gates(
             continue
         met = _without(masks[node.parent].copy(), node, masks)
         for position, rule in enumerate(node.rules):
-            met &= _meets(_values(columns, rule), where, values[node.threshold_key(position)], rule)
+            limit = rule.limit(where.limit(values[node.threshold_key(position)]))
+            met &= _beyond(values_of(columns, rule), limit, rule)
         masks[node.name] = met
     return masks
 
@@ -271,7 +275,8 @@ def _fallback(fitted: dict, node: Node, nodes: Sequence[Node], rule: Rule) -> fl
     return None
 
 
-def _values(columns: Columns, rule: Rule) -> np.ndarray:
+def values_of(columns: Columns, rule: Rule) -> np.ndarray:
+    """What a rule reads (n,): the marker, the mean of several, or a difference."""
     if len(rule.columns) == 1:
         return columns[rule.columns[0]]
     if rule.combine == "difference":
@@ -288,8 +293,7 @@ def _limits(cuts: Mapping[tuple[str, str], tuple[Cut, int]]) -> Limits:
     return {key: found.value for key, (found, _) in cuts.items()}
 
 
-def _meets(values: np.ndarray, where: Labels, limits: Limits, rule: Rule) -> np.ndarray:
-    limit = where.limit(limits)
+def _beyond(values: np.ndarray, limit: float | np.ndarray, rule: Rule) -> np.ndarray:
     # a threshold that could not be found (NaN) is met by no cell, on neither side
     return values >= limit if rule.above else values < limit
 

@@ -13,8 +13,8 @@ from treset.phenotype.tree import ROOT, Node
 _BRIGHT = 1.0
 #: Cells that a population needs to be an anchor, in the reference and in the sample.
 _MIN_REFERENCE, _MIN_SAMPLE = 50, 25
-#: Populations cut by the marker itself that are needed to tell its gain. Where fewer carry it (FOXP3: Treg), a drug that
-#: changes it there would pass for a stain.
+#: Populations cut by the marker itself that are needed to tell its gain. Where fewer carry it (FOXP3: Treg), a drug
+#: that changes it there would pass for a stain.
 _MIN_CUT = 3
 #: Standard deviation of a population's own brightness between samples (log), taken where too few anchors tell it.
 _OWN_SD = 0.10
@@ -99,8 +99,8 @@ def gain(
     """Estimate one marker's gain from populations that are bright in it.
 
     Populations that were not cut by the marker come first: their brightness is not truncated by the threshold that is
-    to be moved, and a drug that changes the marker on the population it defines (CD25 on Treg) does not move it. Without
-    any, at least three populations that it did cut must tell the gain, so that one that changed by itself is outvoted.
+    to be moved, and a drug that changes the marker on the population it defines (CD25 on Treg) does not move it.
+    Without any, at least three populations that it did cut must tell the gain: one that changed by itself is outvoted.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from treset.phenotype.gates import values_of
 from treset.phenotype.tree import ROOT, Node, ancestors
 
 CLUSTER_COLUMNS = ["cluster", "population", "confidence", "n_cells", "decided_by", "evidence", "reason"]
@@ -187,6 +188,7 @@ class _Conditions:
         if thresholds is None:
             return
         pooled = thresholds[thresholds["batch"] == ""]
+        columns = {name: values[name].to_numpy() for name in values.columns}
         limits = dict(
             zip(zip(pooled["population_parent"], pooled["marker"], strict=True), pooled["threshold"], strict=True)
         )
@@ -195,8 +197,8 @@ class _Conditions:
             for position, rule in enumerate(node.rules if node.measurable else ()):
                 limit = limits.get(node.threshold_key(position), np.nan)
                 if np.isfinite(limit) and set(rule.columns) <= set(values.columns):
-                    level = values[list(rule.columns)].mean(axis=1).to_numpy()
-                    found.append((f"{rule.label}{rule.level}", level >= limit if rule.above else level < limit))
+                    level, limit = values_of(columns, rule), rule.limit(limit)
+                    found.append((rule.words, level >= limit if rule.above else level < limit))
             self._met[node.name] = found
             inside = self._inside[node.parent].copy()
             for _, cells in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -77,26 +78,29 @@ def fit_thresholds(
     positivity = list(dict.fromkeys([*positivity, *_parts_of_differences(nodes)]))
     manual = Manual(overrides, nodes, positivity)
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
-    batches = sorted(set(batch.tolist()))
+    batches, where = sorted(set(batch.tolist())), Labels.of(batch, sample)
     for node in nodes:
         if not node.measurable:
             continue
         mask = masks[node.parent].copy()
         met = _without(mask.copy(), node, masks)
+        inside = met.copy()
         for position, rule in enumerate(node.rules):
             key = node.threshold_key(position)
             if key not in fitted:
-                scope = mask if rule.level in ("+", "-") else met
+                scope = mask if rule.shared else met
                 fallback = _fallback(fitted, node, nodes, rule)
-                wider = None if rule.level in ("+", "-") else mask
+                wider = None if rule.shared else mask
                 # a difference has no noise of zero below which no valley is sought
                 lowest = -np.inf if rule.combine == "difference" else floor
                 found = _fit_one(
-                    _values(columns, rule), scope, wider, batch, batches, rule, fallback, lowest, min_distance, find
+                    values_of(columns, rule), scope, wider, batch, batches, rule, fallback, lowest, min_distance, find
                 )
                 fitted[key] = manual.put(key, found)
-            met &= _meets(_values(columns, rule), batch, sample, _limits(fitted[key]), rule)
-        masks[node.name] = met
+            limit = where.limit(_limits(fitted[key]))
+            met &= _beyond(values_of(columns, rule), limit, rule)
+            inside &= _beyond(values_of(columns, rule), rule.limit(limit), rule)
+        masks[node.name] = inside
     for marker in positivity:
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")
@@ -135,12 +139,14 @@ def apply_gates(
     values = limits_of(thresholds)
     sample = np.full(len(batch), "") if sample is None else sample
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
+    where = Labels.of(batch, sample)
     for node in nodes:
         if not node.measurable:
             continue
         met = _without(masks[node.parent].copy(), node, masks)
         for position, rule in enumerate(node.rules):
-            met &= _meets(_values(columns, rule), batch, sample, values[node.threshold_key(position)], rule)
+            limit = rule.limit(where.limit(values[node.threshold_key(position)]))
+            met &= _beyond(values_of(columns, rule), limit, rule)
         masks[node.name] = met
     return masks
 
@@ -155,14 +161,43 @@ def limits_of(thresholds: pd.DataFrame) -> dict[tuple[str, str], Limits]:
     return values
 
 
+@dataclass(frozen=True)
+class Labels:
+    """Batches and samples of the cells as names and codes (n,), found once for all rules."""
+
+    batches: tuple[str, ...]
+    batch: np.ndarray
+    samples: tuple[str, ...]
+    sample: np.ndarray
+
+    @classmethod
+    def of(cls, batch: np.ndarray, sample: np.ndarray) -> Labels:
+        """From the labels of each cell, (n,) each."""
+        batches, samples = _coded(batch), _coded(sample)
+        return cls(*batches, *samples)
+
+    def limit(self, limits: Limits) -> np.ndarray | float:
+        """Each cell's threshold (n,), or the one of all."""
+        pooled = limits["", ""]
+        by_batch = np.array([limits.get((name, ""), pooled) for name in self.batches])
+        own = {name: value for (_, name), value in limits.items() if name}
+        if not own:
+            return by_batch[self.batch] if len(by_batch) > 1 else float(by_batch[0])
+        by_sample = np.array([own.get(name, np.nan) for name in self.samples])[self.sample]
+        has_own = np.array([name in own for name in self.samples])[self.sample]
+        return np.where(has_own, by_sample, by_batch[self.batch])
+
+
+def _coded(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    if len(labels) and (labels == labels[0]).all():  # a sample of its own, the usual case: no sorting of strings
+        return (str(labels[0]),), np.zeros(len(labels), dtype=np.intp)
+    names, codes = np.unique(labels, return_inverse=True)
+    return tuple(names.tolist()), codes
+
+
 def limit_of_cells(limits: Limits, batch: np.ndarray, sample: np.ndarray) -> np.ndarray:
     """Each cell's threshold (n,): its sample's, else its batch's, else the pooled one."""
-    own = {s: value for (_, s), value in limits.items() if s}
-    names, codes = np.unique(batch, return_inverse=True)
-    limit = np.array([limits.get((b, ""), limits["", ""]) for b in names.tolist()])[codes]
-    for name, value in own.items():
-        limit[sample == name] = value
-    return limit
+    return np.broadcast_to(Labels.of(batch, sample).limit(limits), (len(batch),))
 
 
 def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.ndarray, np.ndarray]:
@@ -240,7 +275,8 @@ def _fallback(fitted: dict, node: Node, nodes: Sequence[Node], rule: Rule) -> fl
     return None
 
 
-def _values(columns: Columns, rule: Rule) -> np.ndarray:
+def values_of(columns: Columns, rule: Rule) -> np.ndarray:
+    """What a rule reads (n,): the marker, the mean of several, or a difference."""
     if len(rule.columns) == 1:
         return columns[rule.columns[0]]
     if rule.combine == "difference":
@@ -257,8 +293,7 @@ def _limits(cuts: Mapping[tuple[str, str], tuple[Cut, int]]) -> Limits:
     return {key: found.value for key, (found, _) in cuts.items()}
 
 
-def _meets(values: np.ndarray, batch: np.ndarray, sample: np.ndarray, limits: Limits, rule: Rule) -> np.ndarray:
-    limit = limit_of_cells(limits, batch, sample)
+def _beyond(values: np.ndarray, limit: float | np.ndarray, rule: Rule) -> np.ndarray:
     # a threshold that could not be found (NaN) is met by no cell, on neither side
     return values >= limit if rule.above else values < limit
 

@@ -47,7 +47,7 @@ def membership(pooled: Pooled, batch: np.ndarray, nodes: Sequence[Node], thresho
         for position, rule in enumerate(node.rules):
             cuts = values[node.threshold_key(position)]
             limit = np.array([cuts.get(b, cuts[""]) for b in batch.tolist()])
-            above = pooled.columns[rule.label] - limit
+            above = pooled.columns[rule.label] - rule.limit(limit)
             error = pooled.errors.get(rule.label)
             met = (above >= 0).astype(float) if error is None else ndtr(above / error)
             # a threshold that was not found is met by no cell

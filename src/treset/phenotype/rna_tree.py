@@ -9,7 +9,7 @@ import pandas as pd
 
 from treset.io.panel import canonical
 from treset.normalise.protein import is_protein, marker_of
-from treset.phenotype.tree import ROOT, Node, resolve, rule_markers
+from treset.phenotype.tree import ROOT, SPLITS, Node, resolve, rule_markers
 from treset.study.model import Condition, Population
 
 
@@ -77,7 +77,7 @@ def merge(
             notes[population.name] = (f"read from genes, because the surface protein {' and '.join(lacking)}",)
             continue
         useful = {key: name for key, name in by_key.items() if name not in failed}
-        conditions = tuple(_on_protein(c, useful if c.level in "+-" else by_key) for c in population.conditions)
+        conditions = tuple(_on_protein(c, useful if c.level in SPLITS else by_key) for c in population.conditions)
         merged.append(replace(population, conditions=conditions))
         if lacking:
             notes[population.name] = (f"the surface protein {' and '.join(lacking)}, and no gene rule stands in",)
@@ -138,7 +138,7 @@ def _lacking(condition: Condition, by_key: Mapping[str, str], failed: Collection
     wanted = " or ".join(condition.markers)
     if not found:
         return f"{wanted} was not measured"
-    if condition.level in "+-" and all(name in failed for name in found):
+    if condition.level in SPLITS and all(name in failed for name in found):
         return f"{wanted} does not tell positive from negative cells here"
     return ""
 

@@ -10,12 +10,10 @@ import pandas as pd
 
 from treset.phenotype import stain
 from treset.phenotype.gates import THRESHOLD_COLUMNS, Columns, apply_gates
-from treset.phenotype.tree import ROOT, Node, rule_markers
+from treset.phenotype.tree import NOISE, ROOT, Node, rule_markers
 
 #: Gate, estimate the gain, move the thresholds, gate again: the anchors are gates themselves.
 _ROUNDS = 2
-#: No threshold is moved below this (arcsinh units): there lies the noise of zero, which no stain dims.
-_NOISE = 1.0
 #: A batch with fewer cells in the sketch is compared with all batches.
 _MIN_BATCH = 2_000
 
@@ -149,8 +147,9 @@ def _shift(marker: str, threshold: float, moved: Mapping[str, float]) -> float:
     parts = _parts(marker)
     if len(parts) == 2:  # where the diagonal matters both markers are in the logarithmic range of arcsinh
         return threshold + moved.get(parts[0], 0.0) - moved.get(parts[1], 0.0)
+    # no threshold is moved below the noise of zero, which no stain dims
     there = float(np.arcsinh(np.sinh(threshold) * np.exp(moved.get(marker, 0.0))))
-    return max(there, min(threshold, _NOISE))
+    return max(there, min(threshold, NOISE))
 
 
 def _posterior(found: stain.Gain | None, spread: float) -> float:

@@ -13,6 +13,9 @@ from treset.phenotype.tree import ROOT, Node
 _BRIGHT = 1.0
 #: Cells that a population needs to be an anchor, in the reference and in the sample.
 _MIN_REFERENCE, _MIN_SAMPLE = 50, 25
+#: Populations cut by the marker itself that are needed to tell its gain. Where fewer carry it (FOXP3: Treg), a drug
+#: that changes it there would pass for a stain.
+_MIN_CUT = 3
 #: Standard deviation of a population's own brightness between samples (log), taken where too few anchors tell it.
 _OWN_SD = 0.10
 #: A gain further from 1 than this factor is no drift of a stain; it is cut there.
@@ -77,12 +80,13 @@ def locations(
     """
     inside = {name: np.flatnonzero(masks[name]) for name in names if masks[name].sum() >= min_cells}
     found: dict[str, dict[str, Location]] = {marker: {} for marker in markers}
-    for marker in markers:
-        for name, rows in inside.items():
-            # the log of the intensity in units of the cofactor: a gain is a shift of it at every brightness
-            low, middle, high = np.quantile(columns[marker][rows], [0.25, 0.5, 0.75])
+    values = np.column_stack([columns[marker] for marker in markers]) if markers else np.empty((0, 0))
+    for name, rows in inside.items():
+        quartiles = np.quantile(values[rows], [0.25, 0.5, 0.75], axis=0).T
+        for marker, (low, middle, high) in zip(markers, quartiles.tolist(), strict=True):
             if middle <= 0.1:
                 continue
+            # the log of the intensity in units of the cofactor: a gain is a shift of it at every brightness
             spread = (np.log(np.sinh(high)) - np.log(np.sinh(max(low, 0.1)))) / 1.349
             error = 1.2533 * spread / np.sqrt(len(rows))  # of a median, large samples
             found[marker][name] = Location(float(np.log(np.sinh(middle))), float(error), len(rows))
@@ -96,6 +100,7 @@ def gain(
 
     Populations that were not cut by the marker come first: their brightness is not truncated by the threshold that is
     to be moved, and a drug that changes the marker on the population it defines (CD25 on Treg) does not move it.
+    Without any, at least three populations that it did cut must tell the gain: one that changed by itself is outvoted.
 
     Parameters
     ----------
@@ -108,12 +113,12 @@ def gain(
 
     Returns
     -------
-    The median over the anchors (weighted by precision), or None without an anchor.
+    The median over the anchors (weighted by precision), or None without enough anchors.
     """
     bright = np.log(np.sinh(_BRIGHT))
     anchors = [n for n, r in reference.items() if n in own and r.n >= _MIN_REFERENCE and r.log_median >= bright]
     free = [n for n in anchors if marker not in cut[n]]
-    anchors = sorted(free or anchors)
+    anchors = sorted(free or (anchors if len(anchors) >= _MIN_CUT else []))
     if not anchors:
         return None
     shifts = np.array([own[n].log_median - reference[n].log_median for n in anchors])

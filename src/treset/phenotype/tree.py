@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from treset.errors import TresetError
 from treset.io.panel import canonical
 from treset.study.model import Combine, Level, Population
 
 #: The name of the root: all kept cells.
 ROOT = "cells"
+#: Transformed units below which a marker lies in the noise of zero (arcsinh of one cofactor is 0.88).
+NOISE = 1.0
+#: Levels whose threshold siblings share, found in the whole parent.
+SPLITS = ("+", "-", "seed")
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,9 @@ class Rule:
     Siblings share the split (``+``, ``-``) of a marker in their parent, while ``hi`` and ``lo`` are found among the
     cells that meet the conditions before them and belong to one population alone. ``pos`` and ``neg`` are a split found
     among the cells that meet the conditions before them (and are in no sibling left out), shared by the siblings that
-    have the same conditions before them.
+    have the same conditions before them. ``seed`` is a split (``+``) above which the thresholds after it are found,
+    while every cell above the noise of zero may belong: the brightest cells tell where the next cut lies, and the
+    population does not grow when a drug brightens the marker.
     """
 
     columns: tuple[str, ...]
@@ -35,7 +43,21 @@ class Rule:
     @property
     def above(self) -> bool:
         """Whether cells above the threshold meet the condition."""
-        return self.level in ("+", "hi", "pos")
+        return self.level in ("+", "hi", "pos", "seed")
+
+    @property
+    def shared(self) -> bool:
+        """Whether the siblings share the threshold, found in the whole parent."""
+        return self.level in SPLITS
+
+    @property
+    def words(self) -> str:
+        """The condition that a cell of the population meets: ``CD3+``, ``(CD25 - CD127)+``."""
+        return f"{self.label} above noise" if self.level == "seed" else _before(self)
+
+    def limit[T: (float, np.ndarray)](self, threshold: T) -> T:
+        """Where a cell belongs, given the threshold that was found: at most the noise of zero for a seed."""
+        return np.minimum(threshold, NOISE) if self.level == "seed" else threshold
 
 
 @dataclass(frozen=True)
@@ -65,24 +87,25 @@ class Node:
     def threshold_key(self, position: int) -> tuple[str, str]:
         """(scope, marker) of the threshold that the rule at ``position`` reads."""
         rule = self.rules[position]
-        if rule.level in ("+", "-"):
+        if rule.shared:
             return self.parent, rule.label
         if rule.level in ("hi", "lo"):
             return f"{self.parent} > {self.name}", rule.label
-        before = " ".join(_words(earlier) for earlier in self.rules[:position])
+        before = " ".join(_before(earlier) for earlier in self.rules[:position])
         left_out = f" without {', '.join(sorted(self.without))}" if self.without else ""
         return self.parent + left_out + (f" > {before}" if before else ""), rule.label
 
     @property
     def text(self) -> str:
         """The rule in words: ``CD3+ CD4+ CD25hi, without gdT``."""
-        words = " ".join(_words(rule) for rule in self.rules)
+        words = " ".join(rule.words for rule in self.rules)
         return words + (f"{', ' if words else ''}without {', '.join(self.without)}" if self.without else "")
 
 
-def _words(rule: Rule) -> str:
+def _before(rule: Rule) -> str:
+    """The cells among which the next threshold is found."""
     label = f"({rule.label})" if rule.combine == "difference" else rule.label
-    return label + {"pos": "+", "neg": "-"}.get(rule.level, rule.level)
+    return label + {"pos": "+", "neg": "-", "seed": "+"}.get(rule.level, rule.level)
 
 
 def spelling(modality: str) -> Callable[[str], str]:

@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 Modality = Literal["mass_cytometry", "flow_cytometry", "rna"]
-Level = Literal["+", "-", "hi", "lo", "pos", "neg"]
+Level = Literal["+", "-", "hi", "lo", "pos", "neg", "seed"]
 Combine = Literal["first", "mean", "difference"]
 Scale = Literal["percent_change", "log_ratio", "difference"]
 

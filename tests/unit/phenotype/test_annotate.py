@@ -64,6 +64,20 @@ def test_the_marker_that_decided_is_the_one_that_the_rest_of_the_parent_lacks():
     assert "fewest meet CD3+ (90%)" in first["evidence"]
 
 
+def test_evidence_of_a_diagonal_is_read_on_the_difference():
+    rules = (Condition(("CD25",), "seed"), Condition(("CD25", "CD127"), "pos", "difference"))
+    nodes = resolve([Population("Treg", None, rules)], {"CD25", "CD127"})
+    # the mean of both markers is the same in all cells, their difference is not
+    values = pd.DataFrame({"CD25": np.repeat([3.0, 1.5], 50), "CD127": np.repeat([0.0, 1.5], 50)})
+    thresholds = pd.DataFrame(
+        [("cells", "CD25", "", 2.0), ("cells > CD25+", "CD25 - CD127", "", 1.0)],
+        columns=["population_parent", "marker", "batch", "threshold"],
+    )
+    cluster, population = np.repeat(["C01", "C02"], 50), np.repeat(np.array(["Treg", "unassigned"], dtype=object), 50)
+    first = name_clusters(cluster, population, nodes, values, 0.5, thresholds=thresholds).iloc[0]
+    assert first["decided_by"] == "(CD25 - CD127)+: 100% of the cluster, 0% of the rest of all cells"
+
+
 def test_confidence_is_weighted():
     population = np.array(["CD4 T"] * 6 + ["CD8 T"] * 4, dtype=object)
     weight = np.array([0.5] * 6 + [2.0] * 4)

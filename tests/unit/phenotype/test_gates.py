@@ -103,3 +103,30 @@ def test_a_cell_in_two_siblings_is_in_neither_and_says_so():
     both = np.isin(truth, ["Treg", "Tconv"])
     assert np.mean(name[both] == "unassigned") > 0.99
     assert "meets the rules of several populations of cells" in set(reason[both])
+
+
+TREG = [Population("Treg", None, (Condition(("CD25",), "seed"), Condition(("CD25", "CD127"), "pos", "difference")))]
+
+
+def test_a_seed_finds_the_diagonal_and_counts_no_more_cells_when_the_marker_brightens():
+    """Treg dim in CD25 lie under a CD25 threshold, but over the diagonal: a drug that lifts CD25 makes no Treg."""
+    generator = np.random.default_rng(0)
+    # naive and effector Treg, Tconv dim in CD25, and cells with neither marker
+    kinds = [(100, 2.6, 0.5), (200, 3.4, 0.5), (4000, 1.4, 3.2), (500, 0.1, 0.1)]
+    cd25, cd127 = (np.concatenate([generator.normal(k[i], 0.35, k[0]) for k in kinds]).clip(0) for i in (1, 2))
+    treg = np.arange(len(cd25)) < 300
+    lifted = np.where(treg, cd25 + np.log(2.17), cd25)
+    nodes = resolve(TREG, ["CD25", "CD127"])
+    columns = {"CD25": np.concatenate([cd25, lifted]), "CD127": np.tile(cd127, 2)}
+    batch = np.full(2 * len(cd25), "1")
+    thresholds = fit_thresholds(columns, batch, nodes)
+    assert list(thresholds["population_parent"])[:2] == ["cells", "cells > CD25+"]
+    found = apply_gates(columns, batch, nodes, thresholds)["Treg"]
+    before, after = found[: len(cd25)], found[len(cd25) :]
+    assert before[treg].mean() > 0.98
+    assert after.sum() / before.sum() == pytest.approx(1.0, abs=0.02)
+    assert before[~treg].mean() < 0.002
+    assert nodes[0].text == "CD25 above noise (CD25 - CD127)+"
+    # a cell in the noise of CD25 is no member, however low its CD127
+    alone = apply_gates({"CD25": np.array([0.9]), "CD127": np.array([-9.0])}, batch[:1], nodes, thresholds)
+    assert not alone["Treg"][0]

@@ -46,6 +46,19 @@ def test_a_population_defined_by_the_marker_does_not_tell_its_stain_where_others
     assert found.log_gain == pytest.approx(0.0)
 
 
+def test_a_marker_that_one_population_alone_carries_has_no_gain():
+    """FOXP3 twice as bright on naive and effector Treg: a drug or a stain, and the data cannot say which."""
+    names = ["Treg naive", "Treg effector", "B"]
+    reference = {"Treg naive": Location(2.0, 0.02, 500), "Treg effector": Location(3.0, 0.02, 500)}
+    own = {name: Location(at.log_median + np.log(2), 0.02, 500) for name, at in reference.items()}
+    cut = {name: {"FOXP3"} for name in names}
+    assert gain(own, reference, "FOXP3", cut) is None
+    third = {"B": Location(2.5, 0.02, 500)}
+    found = gain(own | third, reference | third, "FOXP3", cut)
+    assert found is not None
+    assert found.anchors == ("B", "Treg effector", "Treg naive")
+
+
 def test_without_a_bright_population_there_is_no_gain():
     dim = {"Tconv": Location(-2.0, 0.02, 5000)}
     assert gain(dim, dim, "CD25", cut_markers(NODES)) is None

@@ -80,7 +80,9 @@ def locations(
     """
     inside = {name: np.flatnonzero(masks[name]) for name in names if masks[name].sum() >= min_cells}
     found: dict[str, dict[str, Location]] = {marker: {} for marker in markers}
-    values = np.column_stack([columns[marker] for marker in markers]) if markers else np.empty((0, 0))
+    if not markers:
+        return found
+    values = np.column_stack([columns[marker] for marker in markers])
     for name, rows in inside.items():
         quartiles = np.quantile(values[rows], [0.25, 0.5, 0.75], axis=0).T
         for marker, (low, middle, high) in zip(markers, quartiles.tolist(), strict=True):

@@ -1,36 +1,73 @@
 # The one job that sees the whole cohort, through the sketch: it runs where the GPU is.
-rule cohort:
-    input:
-        cells=sample_files("prepared.h5ad"),
-    output:
-        sketch=results("cohort", "sketch.h5ad"),
-        clusters=results("cohort", "clusters.tsv"),
-        stability=results("cohort", "stability.tsv"),
-        concordance=results("cohort", "concordance.tsv"),
-        populations=results("cohort", "populations.tsv"),
-        thresholds=results("cohort", "thresholds.tsv"),
-        panel=results("cohort", "panel.tsv"),
-    log:
-        results("logs", "cohort.log"),
-    benchmark:
-        results("benchmarks", "cohort.tsv")
-    threads: lambda wildcards: cohort_needs().threads
-    resources:
-        mem_mb=growing(cohort_needs, "mem_mb"),
-        runtime=growing(cohort_needs, "runtime"),
-        # counted where a profile says how many there are (workstation), asked of the scheduler on a cluster
-        gpu=0 if STUDY.backend == "cpu" else 1,
-    params:
-        samples=SAMPLES,
-        settings={
-            "modality": STUDY.modality,
-            "cohort": to_plain(STUDY.cohort),
-            "populations": to_plain(STUDY.populations),
-            "n_top_genes": STUDY.normalise.n_top_genes,
-            "backend": STUDY.backend,
-            "seed": STUDY.seed,
-            "gates": to_plain(STUDY.gates),
-        },
-        code=code_hash("treset.jobs.cohort"),
-    script:
-        "../scripts/cohort.py"
+def cohort_settings():
+    """What the cohort's job is told of the study."""
+    return {
+        "modality": STUDY.modality,
+        "cohort": to_plain(STUDY.cohort),
+        "populations": to_plain(STUDY.populations),
+        "n_top_genes": STUDY.normalise.n_top_genes,
+        "backend": STUDY.backend,
+        "seed": STUDY.seed,
+        "gates": to_plain(STUDY.gates),
+    }
+
+
+if STUDY.cohort.frozen is None:
+
+    rule cohort:
+        input:
+            cells=sample_files("prepared.h5ad"),
+        output:
+            sketch=results("cohort", "sketch.h5ad"),
+            clusters=results("cohort", "clusters.tsv"),
+            stability=results("cohort", "stability.tsv"),
+            concordance=results("cohort", "concordance.tsv"),
+            populations=results("cohort", "populations.tsv"),
+            thresholds=results("cohort", "thresholds.tsv"),
+            panel=results("cohort", "panel.tsv"),
+        log:
+            results("logs", "cohort.log"),
+        benchmark:
+            results("benchmarks", "cohort.tsv")
+        threads: lambda wildcards: cohort_needs().threads
+        resources:
+            mem_mb=growing(cohort_needs, "mem_mb"),
+            runtime=growing(cohort_needs, "runtime"),
+            # counted where a profile says how many there are (workstation), asked of the scheduler on a cluster
+            gpu=0 if STUDY.backend == "cpu" else 1,
+        params:
+            samples=SAMPLES,
+            settings=cohort_settings(),
+            code=code_hash("treset.jobs.cohort"),
+        script:
+            "../scripts/cohort.py"
+
+else:
+
+    # Nothing is clustered: a finished cohort is checked against the samples and copied.
+    rule frozen:
+        input:
+            cells=sample_files("prepared.h5ad"),
+            frozen=[inside(Path(normpath(STUDY.root / STUDY.cohort.frozen)) / name) for name in FROZEN_FILES],
+        output:
+            sketch=results("cohort", "sketch.h5ad"),
+            clusters=results("cohort", "clusters.tsv"),
+            stability=results("cohort", "stability.tsv"),
+            concordance=results("cohort", "concordance.tsv"),
+            populations=results("cohort", "populations.tsv"),
+            thresholds=results("cohort", "thresholds.tsv"),
+            panel=results("cohort", "panel.tsv"),
+        log:
+            results("logs", "cohort.log"),
+        benchmark:
+            results("benchmarks", "cohort.tsv")
+        threads: 1
+        resources:
+            mem_mb=growing(tables(800, 4), "mem_mb"),
+            runtime=growing(tables(800, 4), "runtime"),
+        params:
+            samples=SAMPLES,
+            settings=cohort_settings(),
+            code=code_hash("treset.jobs.frozen"),
+        script:
+            "../scripts/frozen.py"

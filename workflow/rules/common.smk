@@ -1,5 +1,6 @@
 # The study, read once, and what the rules share.
 import re
+from os.path import normpath
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -9,6 +10,7 @@ from treset.fingerprint import code_hash
 from treset.plain import to_plain
 from treset.resources import cohort_need, map_need, prepare_need, sample_size, simulated_size, table_need
 from treset.study import panel_rows, read_study
+from treset.study.model import FROZEN_FILES
 
 CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).resolve()
 

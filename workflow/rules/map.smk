@@ -9,6 +9,7 @@ rule map:
         cells=results("samples", "{sample}", "cells.h5ad"),
         profile=results("samples", "{sample}", "profile.parquet"),
         thresholds=results("samples", "{sample}", "thresholds.tsv"),
+        mapping=results("samples", "{sample}", "mapping.tsv"),
     log:
         results("logs", "map", "{sample}.log"),
     benchmark:

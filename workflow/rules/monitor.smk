@@ -4,11 +4,13 @@ rule profiles:
         rows=sample_files("profile.parquet"),
         quality=sample_files("quality.tsv"),
         clean=sample_files("clean.tsv"),
+        mapping=sample_files("mapping.tsv"),
     output:
         profiles=results("profiles.parquet"),
         tsv=results("profiles.tsv"),
         quality=results("quality.tsv"),
         clean=results("clean.tsv"),
+        mapping=results("mapping.tsv"),
     log:
         results("logs", "profiles.log"),
     benchmark:

@@ -4,6 +4,7 @@ rule report:
         profiles=results("profiles.parquet"),
         quality=results("quality.tsv"),
         clean=results("clean.tsv"),
+        mapping=results("mapping.tsv"),
         sketch=results("cohort", "sketch.h5ad"),
         monitors=expand(results("monitors", "{monitor}", "summary.json"), monitor=MONITORS),
         samples=inside(STUDY.samples_file),

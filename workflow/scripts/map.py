@@ -9,5 +9,6 @@ with logged(snakemake.log[0]):
     settings = from_plain(MapSettings, snakemake.params.settings)
     cohort, out = Path(snakemake.input.sketch).parent, snakemake.output
     map_sample(
-        Path(snakemake.input.prepared), cohort, settings, Path(out.cells), Path(out.profile), Path(out.thresholds)
-    )
+        Path(snakemake.input.prepared), cohort, settings, Path(out.cells), Path(out.profile), Path(out.thresholds),
+        Path(out.mapping),
+    )  # fmt: skip

@@ -270,4 +270,6 @@ def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:
         "seed": str(settings.seed),
         "versions": json.dumps({name: version(name) for name in packages} | backend.versions()),
         "parameters": json.dumps(to_plain(settings.cohort)),
+        "modality": settings.modality,
+        "populations": json.dumps(to_plain(settings.populations)),
     }

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+#: Kept cells; those further from the sketch's cells than these are from each other, which get no cluster; those in no
+#: population by gate; and the median share of neighbours that agree on a cell's cluster.
+MAPPING_COLUMNS = ["sample", "cells", "unlike_sketch", "unassigned", "median_confidence"]
+
+
 @dataclass(frozen=True)
 class MapSettings:
     """What map does, the same for every sample of a study."""
@@ -55,6 +60,7 @@ def map_sample(
     cells_out: Path,
     profile_out: Path,
     thresholds_out: Path | None = None,
+    mapping_out: Path | None = None,
 ) -> None:
     """Map one sample onto the cohort and measure it.
 
@@ -70,17 +76,21 @@ def map_sample(
         Written: ``cells.h5ad`` and ``profile.parquet``.
     thresholds_out
         Written where given: the thresholds of this sample, columns as in ``cohort/thresholds.tsv``.
+    mapping_out
+        Written where given: one row, :data:`MAPPING_COLUMNS`.
     """
     paths = {
         "prepared": prepared, "folder": folder, "cells_out": cells_out, "profile_out": profile_out,
-        "thresholds_out": thresholds_out,
+        "thresholds_out": thresholds_out, "mapping_out": mapping_out,
     }  # fmt: skip
-    on_backend("map", lambda own: _map(prepared, folder, own, cells_out, profile_out, thresholds_out), settings, paths)
+    outputs = (cells_out, profile_out, thresholds_out, mapping_out)
+    on_backend("map", lambda own: _map(prepared, folder, own, *outputs), settings, paths)
 
 
 def _map(
-    prepared: Path, folder: Path, settings: MapSettings, cells_out: Path, profile_out: Path, thresholds_out: Path | None
-) -> None:
+    prepared: Path, folder: Path, settings: MapSettings, cells_out: Path, profile_out: Path,
+    thresholds_out: Path | None, mapping_out: Path | None,
+) -> None:  # fmt: skip
     sketch = read_h5ad(folder / "sketch.h5ad")
     cells = read_h5ad(prepared)
     names = pd.read_csv(folder / "clusters.tsv", sep="\t", keep_default_na=False)
@@ -131,16 +141,16 @@ def _map(
         ignore_index=True,
     )
     print(f"{sample}: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
-    far = int((where.cluster < 0).sum())
-    print(
-        f"{sample}: {len(kept)} of {cells.n_obs} cells kept, {far} unlike the sketch, "
-        f"{int((population == 'unassigned').sum())} in no population"
-    )
+    far, nowhere = int((where.cluster < 0).sum()), int((population == "unassigned").sum())
+    print(f"{sample}: {len(kept)} of {cells.n_obs} cells kept, {far} unlike the sketch, {nowhere} in no population")
     with atomic(profile_out) as path:
         table[ROW_COLUMNS].to_parquet(path, index=False)
 
     if thresholds_out is not None:
         write_tsv(own, thresholds_out)
+    if mapping_out is not None:
+        row = (sample, len(kept), far, nowhere, round(float(np.median(where.confidence)), 4) if len(kept) else np.nan)
+        write_tsv(pd.DataFrame([row], columns=MAPPING_COLUMNS), mapping_out)
 
     named = dict(zip(names["cluster"], names["population"], strict=True))
     _label(cells, kept, "cluster", cluster, "")

@@ -46,8 +46,8 @@ def gather(
     write_tsv(pd.concat(counts, ignore_index=True), quality_out)
 
 
-def gather_clean(files: Sequence[Path], out: Path) -> None:
-    """Put the samples' ``clean.tsv`` under each other; numbers stay the text that they are."""
+def gather_text(files: Sequence[Path], out: Path) -> None:
+    """Put the samples' tables (``clean.tsv``, ``mapping.tsv``) under each other; numbers stay text as they are."""
     tables = [pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False) for path in files]
     write_tsv(pd.concat(tables, ignore_index=True), out)
 

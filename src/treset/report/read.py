@@ -59,6 +59,7 @@ class Results:
     sketch: Sketch | None
     concordance: pd.DataFrame
     stability: pd.DataFrame
+    mapping: pd.DataFrame
     #: One sentence a file that is missing, keyed by its path in the results folder.
     gaps: dict[str, str] = field(default_factory=dict)
 
@@ -95,6 +96,7 @@ def read_results(study: Study, results: Path) -> Results:
             "population parent gate_cells cluster_cells both precision recall f1 ari note",
         ),
         stability=rows("cohort/stability.tsv", "setting clusters ari_mean ari_min pairs stable chosen note"),
+        mapping=rows("mapping.tsv", "sample cells unlike_sketch unassigned median_confidence"),
         gaps=gaps,
     )
 
@@ -139,6 +141,7 @@ NUMBERS = frozenset(
         *("n", "estimate", "lower", "upper", "p_value", "q_value", "cells_in", "dropped", "kept", "n_cells", "day"),
         *("gate_cells", "cluster_cells", "both", "precision", "recall", "f1", "ari"),
         *("setting", "clusters", "ari_mean", "ari_min", "pairs"),
+        *("cells", "unlike_sketch", "unassigned", "median_confidence"),
         *("confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
     }
 )

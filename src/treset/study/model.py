@@ -155,6 +155,14 @@ class Cohort:
     map_neighbors: int = 5
     #: RNA: take differences between the sheet's batches out of the embedding (Harmony), or leave them.
     batch: Literal["none", "harmony"] = "none"
+    #: ``cohort/`` of a finished study: clusters and thresholds are taken as they are, every sample is mapped onto them.
+    frozen: str | None = None
+
+
+#: What is taken of a frozen cohort.
+FROZEN_FILES = (
+    "sketch.h5ad", "clusters.tsv", "stability.tsv", "concordance.tsv", "populations.tsv", "thresholds.tsv"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

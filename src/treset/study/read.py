@@ -13,7 +13,7 @@ from treset.study.config import read_config, study_root
 from treset.study.document import Document
 from treset.study.faults import Collector, folded, hint, shown
 from treset.study.measurable import check_measured
-from treset.study.model import Config, Population, Signature, Study
+from treset.study.model import FROZEN_FILES, Config, Population, Signature, Study
 from treset.study.panel import PHENOTYPE, read_panel
 from treset.study.populations import packaged, read_populations, read_signatures
 from treset.study.questions import Asked, check_questions
@@ -52,6 +52,7 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
     root = study_root(config_file)
     parts = _Parts(config, document, root, faults, files)
     _cross_checks(config, document, parts, faults)
+    _frozen(config, document, root, faults)
     faults.stop()
     assert parts.sheet is not None and parts.populations is not None and parts.signatures is not None
     return Study(
@@ -145,6 +146,23 @@ def _overrides(config: Config, document: Document, parts: _Parts, faults: Collec
             if named is not None and named not in known:
                 sentence = f"the override of {override.marker} is for {key} '{named}', which no included sample has"
                 faults.add(document.where(("gates", "overrides", position, key)), sentence + hint(named, known))
+
+
+def _frozen(config: Config, document: Document, root: Path, faults: Collector) -> None:
+    """A frozen cohort must be whole, of another run, and leaves no threshold to be set by hand."""
+    if config.cohort.frozen is None:
+        return
+    where, folder = document.where(("cohort", "frozen")), absolute(config.cohort.frozen, root)
+    if folder == absolute(config.results, root) / config.study / "cohort":
+        faults.add(where, "the frozen cohort is this study's own: name the cohort/ folder of another study's results")
+    elif lacking := [name for name in FROZEN_FILES if not (folder / name).is_file()]:
+        sentence = (
+            f"the frozen cohort {folder} has no {', '.join(lacking)}: name the cohort/ folder of finished results"
+        )
+        faults.add(where, sentence)
+    if config.gates.overrides:
+        sentence = "thresholds set by hand have no effect on a frozen cohort: set them in the study that made it"
+        faults.add(document.where(("gates", "overrides")), sentence)
 
 
 def panel_markers(panel: pd.DataFrame) -> list[str]:

@@ -216,6 +216,10 @@ def quality(folder: Path, samples: pd.DataFrame, cells: int) -> None:
             left -= dropped
     names = ["sample", "filter", "cells_in", "dropped", "kept", "threshold", "note"]
     pd.DataFrame(rows, columns=names).to_csv(folder / "quality.tsv", sep="\t", index=False)
+    ids = samples[samples["exclude"] == ""]["sample"]
+    mapped = [(sample, cells, i, 2 * i, 0.9) for i, sample in enumerate(ids)]
+    names = ["sample", "cells", "unlike_sketch", "unassigned", "median_confidence"]
+    pd.DataFrame(mapped, columns=names).to_csv(folder / "mapping.tsv", sep="\t", index=False)
 
 
 def cohort(folder: Path, samples: pd.DataFrame, clusters: dict[str, str], cells: int, seed: int = 0) -> None:

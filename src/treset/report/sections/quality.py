@@ -82,6 +82,32 @@ def _panels(context: Context) -> Block | None:
     return table(title, grouped, "panel", {"n_samples": text.count}, {}, "", panel, ("samples",), len(grouped) > 24)  # type: ignore[dict-item]
 
 
+def _mapping(context: Context) -> Block:
+    """Cells unlike anything in the sketch, which no cluster can be told for, and cells in no population."""
+    rows = context.results.mapping
+    if rows.empty:
+        return Note(context.results.gaps.get("mapping.tsv", "mapping.tsv holds no row."), "missing")
+    shown = rows.assign(
+        unlike_percent=100 * rows["unlike_sketch"] / rows["cells"].clip(lower=1),
+        unassigned_percent=100 * rows["unassigned"] / rows["cells"].clip(lower=1),
+    )
+    worst = shown.loc[shown["unlike_percent"].idxmax()]
+    frozen = context.study.cohort.frozen
+    whose = "the sketch" if frozen is None else f"the frozen cohort {frozen}"
+    caption = (
+        f"Cells further from {whose} than its own cells are from each other have no cluster: at most "
+        f"{worst['unlike_percent']:.2g} % ({worst['sample']}). Unassigned: in no population by gate."
+    )
+    whole = dict.fromkeys(("cells", "unlike_sketch", "unassigned"), text.count)
+    labels = {"unlike_sketch": f"unlike {'sketch' if frozen is None else 'cohort'}", "unlike_percent": "%",
+              "unassigned_percent": "unassigned, %", "median_confidence": "median confidence"}  # fmt: skip
+    order = ["sample", "cells", "unlike_sketch", "unlike_percent", "unassigned", "unassigned_percent"]
+    return table(
+        "Cells mapped", shown[[*order, "median_confidence"]], "mapping", whole, labels, caption, rows,
+        folded=len(rows) > 12,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
 def quality_section(context: Context) -> Section:
     """Make the section."""
     study, rows = context.study, context.results.quality
@@ -122,5 +148,6 @@ def quality_section(context: Context) -> Section:
             blocks.append(
                 table("Notes of the filters", notes, "quality_notes", {"samples": text.count}, wide=("note",))
             )  # type: ignore[dict-item]
+    blocks.append(_mapping(context))
     panels = _panels(context)
     return Section("quality", "Data quality", [*blocks, panels] if panels else blocks, "Quality")

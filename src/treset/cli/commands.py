@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from treset.cli.gates import app as gates_app
 from treset.errors import TresetError
 
 app = typer.Typer(
@@ -151,6 +152,9 @@ def power(
 
     for line in sentences(power_table(design, patients, cells, parameter or [], repeats, seed, config, out)):
         console.print(line)
+
+
+app.add_typer(gates_app, name="gates")
 
 
 def find_config(given: Path | None) -> Path:

@@ -45,7 +45,9 @@ def spread(found: Mapping[str, Masks], shown: list[str], plate: np.ndarray, cont
     """Standard deviation between plates of log2(share of all cells), mean over both controls: populations x readings."""
     cells = [[(control == c) & (plate == p) for p in np.unique(plate)] for c in np.unique(control)]
     table = {
-        reading: [np.mean([np.std([_log2(masks[name][i]) for i in group], ddof=1) for group in cells]) for name in shown]
+        reading: [
+            np.mean([np.std([_log2(masks[name][i]) for i in group], ddof=1) for group in cells]) for name in shown
+        ]
         for reading, masks in found.items()
     }
     return pd.DataFrame(table, index=shown)

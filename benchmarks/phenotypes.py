@@ -1,11 +1,12 @@
 """The populations against manual gates, sorted cells, plates and simulated trials: the table of issue 3.
 
-    TRESET_DATA=folder python benchmarks/phenotypes.py [repeats] [events] [all]
+    TRESET_DATA=folder python benchmarks/phenotypes.py [repeats, 200] [events, 3000] [all]
 
 Prints the tables and writes benchmarks/results/phenotypes.json. himc_plate3: precision, recall and F1 of each gate
 against the manual gate of the same name (labels are for scoring only). phenotypes_flow.py: mouse T cells.
 phenotypes_plates.py: one control on three plates. phenotypes_stain.py: trials whose stain drifts. With `all`,
-phenotypes_rna.py and phenotypes_clusters.py are run too (minutes); else their last results are read where they lie.
+phenotypes_rna.py and phenotypes_clusters.py are run too (minutes); else their last results are read where they lie, and
+with 0 repeats those of phenotypes_stain.py.
 Without TRESET_DATA only the simulated trials are run.
 """
 
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from phenotypes_common import Columns, joined, read, tree
 from phenotypes_flow import flow
 from phenotypes_plates import cytonorm
-from phenotypes_stain import effects, null
+from phenotypes_stain import stain
 
 from treset.phenotype import gates
 
@@ -116,25 +117,24 @@ def contradictions(
     t_cell = columns["CD3"] >= limits["cells", "CD3"]
     class_two = columns["HLA-DR"] >= limits["cells without B, NK > CD3-", "HLA-DR"]
     basophil, mdc = label == "Basophil", label == "mDCs"
+    nonclassical = masks["Monocytes non-classical"]
     natural = (columns["CD161"] >= 1.0) | (columns["CD56"] >= 1.0)
     found = {
         "Basophil, labelled cells with CD3": (basophil & t_cell).sum(),
         "mDCs, labelled cells without HLA-DR": (mdc & ~class_two).sum(),
         "mDCs, of those with CD161 or CD56 (NK cells)": (mdc & ~class_two & natural).sum(),
         "mDC gated, labelled CD14-CD16- monocyte": (masks["mDC"] & (label == "Monocytes-CD16negCD14neg")).sum(),
-        "non-classical gated, labelled NonNK-nonDC": (
-            masks["Monocytes non-classical"] & (label == "NonNK-nonDC")
-        ).sum(),
+        "non-classical gated, labelled NonNK-nonDC": (nonclassical & (label == "NonNK-nonDC")).sum(),
     }
     for name, count in found.items():
         print(f"{name:52s}{count:6d}")
     return {name: int(count) for name, count in found.items()}
 
 
-def others(run: bool) -> dict[str, float]:
-    """Figures of the RNA and the clusters benchmarks, run or as they were last measured."""
+def others(parts: tuple[str, ...], run: bool) -> dict[str, float]:
+    """Figures of the other benchmarks, run or as they were last measured."""
     figures: dict[str, float] = {}
-    for part in ("rna", "clusters"):
+    for part in parts:
         if run:
             # a process of its own: they read their own arguments, and their memory goes with them
             subprocess.run([sys.executable, str(Path(__file__).parent / f"phenotypes_{part}.py")], check=True)
@@ -144,7 +144,7 @@ def others(run: bool) -> dict[str, float]:
             continue
         found = json.loads(path.read_text(encoding="utf-8"))
         numbers = {key: value for key, value in found.items() if isinstance(value, int | float)}
-        figures |= {f"{part}: {key}": value for key, value in numbers.items()}
+        figures |= {key if part == "stain" else f"{part}: {key}": value for key, value in numbers.items()}
     return figures
 
 
@@ -175,11 +175,10 @@ def main() -> None:
     if folder:
         data = Path(folder)
         figures |= himc(data / "himc_plate3") | flow(data / "flow_tcell") | cytonorm(data / "cytonorm")
-        figures |= others("all" in sys.argv[1:])
+        figures |= others(("rna", "clusters"), "all" in sys.argv[1:])
     else:
         print("TRESET_DATA is not set: only the simulated trials are run")
-    if repeats:
-        figures |= null(repeats, events) | effects(max(repeats // 20, 2), events)
+    figures |= stain(repeats, events) if repeats else others(("stain",), False)
     figures["seconds"] = round(time.perf_counter() - start, 1)
     bars = verdicts(figures)
     print()

@@ -42,7 +42,7 @@ def readings(columns: Columns, plate: np.ndarray, sample: np.ndarray, nodes: lis
 
 
 def spread(found: Mapping[str, Masks], shown: list[str], plate: np.ndarray, control: np.ndarray) -> pd.DataFrame:
-    """Standard deviation between plates of log2(share of all cells), mean over both controls: populations x readings."""
+    """Standard deviation between plates of log2(share of all cells), mean over controls: populations x readings."""
     cells = [[(control == c) & (plate == p) for p in np.unique(plate)] for c in np.unique(control)]
     table = {
         reading: [

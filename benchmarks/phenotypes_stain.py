@@ -2,9 +2,10 @@
 
     python benchmarks/phenotypes_stain.py [repeats] [events]
 
-The null: nothing changes but the stain. The effects: IL-2 lifts CD25 on Treg by 2.17 and FOXP3 by 1.3 (MS-IL2), with the
-share of Treg unchanged or doubled, with and without drift, and with and without FOXP3 in the panel: the share must not
-follow the brightness, nor must the brightness be hidden by thresholds that follow the stain.
+Writes benchmarks/results/phenotypes_stain.json. The null: nothing changes but the stain. The effects: IL-2 lifts CD25 on
+Treg by 2.17 and FOXP3 by 1.3 (MS-IL2), with the share of Treg unchanged or doubled, with and without drift, and with and
+without FOXP3 in the panel: the share must not follow the brightness, nor must the brightness be hidden by thresholds that
+follow the stain.
 """
 
 from __future__ import annotations
@@ -138,7 +139,15 @@ def effects(repeats: int, events: int, patients: int = 12) -> dict[str, float]:
     return {f"effect, {name}, {key}": value for name, row in rows.items() for key, value in row.items()}
 
 
+def stain(repeats: int, events: int) -> dict[str, float]:
+    """Run both and write the figures."""
+    figures = null(repeats, events) | effects(max(repeats // 20, 2), events)
+    path = Path(__file__).parent / "results" / "phenotypes_stain.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return figures
+
+
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    size = int(sys.argv[2]) if len(sys.argv) > 2 else 3000
-    print(json.dumps(null(count, size) | effects(max(count // 20, 2), size), indent=1))
+    given = [int(word) for word in sys.argv[1:3]]
+    stain(*(given + [200, 3000][len(given) :]))

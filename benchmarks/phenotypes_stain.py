@@ -2,10 +2,10 @@
 
     python benchmarks/phenotypes_stain.py [repeats] [events]
 
-Writes benchmarks/results/phenotypes_stain.json. The null: nothing changes but the stain. The effects: IL-2 lifts CD25 on
-Treg by 2.17 and FOXP3 by 1.3 (MS-IL2), with the share of Treg unchanged or doubled, with and without drift, and with and
-without FOXP3 in the panel: the share must not follow the brightness, nor must the brightness be hidden by thresholds that
-follow the stain.
+Writes benchmarks/results/phenotypes_stain.json. The null: nothing changes but the stain. The effects: IL-2 lifts CD25
+on Treg by 2.17 and FOXP3 by 1.3 (MS-IL2), with the share of Treg unchanged or doubled, with and without drift, and with
+and without FOXP3 in the panel: the share must not follow the brightness, nor must thresholds that follow the stain hide
+the brightness.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def export_gates(nodes: Sequence[Node], thresholds: pd.DataFrame, axes: Mapping[
     nodes
         The resolved tree.
     thresholds
-        ``population_parent``, ``marker``, ``threshold``: one row a threshold, of one sample or pooled.
+        ``population_parent``, ``marker``, ``threshold``, ``method``: one row a threshold, of one sample or pooled.
     axes
         Marker -> its channel and cofactor.
 
@@ -52,8 +52,9 @@ def export_gates(nodes: Sequence[Node], thresholds: pd.DataFrame, axes: Mapping[
     population that no such gate can be: without a threshold, or on the mean of several markers.
     """
     limits = {
-        (row.population_parent, row.marker): float(row.threshold) for row in thresholds.itertuples(index=False)
-    }  # fmt: skip
+        (row.population_parent, row.marker): (float(row.threshold), row.method)
+        for row in thresholds.itertuples(index=False)
+    }
     ids: dict[str, str] = {}
     out = Exported()
     for node in nodes:
@@ -68,7 +69,7 @@ def export_gates(nodes: Sequence[Node], thresholds: pd.DataFrame, axes: Mapping[
 
 
 def _why_not(
-    node: Node, limits: Mapping[tuple[str, str], float], axes: Mapping[str, Axis], ids: Mapping[str, str]
+    node: Node, limits: Mapping[tuple[str, str], tuple[float, str]], axes: Mapping[str, Axis], ids: Mapping[str, str]
 ) -> str:
     for needed in (node.parent, *node.without):
         if needed != ROOT and needed not in ids:
@@ -80,19 +81,23 @@ def _why_not(
             return f"{rule.label} is a mean of markers, which GatingML has no gate for"
         if missing := [column for column in rule.columns if column not in axes]:
             return f"no channel of {' and '.join(missing)} is known"
-        if not math.isfinite(limits.get(node.threshold_key(position), math.nan)):
+        if not math.isfinite(limits.get(node.threshold_key(position), (math.nan, ""))[0]):
             return f"no threshold was found for {rule.label}"
     return ""
 
 
 def _gates_of(
-    node: Node, name: str, limits: Mapping[tuple[str, str], float], axes: Mapping[str, Axis], ids: Mapping[str, str]
+    node: Node,
+    name: str,
+    limits: Mapping[tuple[str, str], tuple[float, str]],
+    axes: Mapping[str, Axis],
+    ids: Mapping[str, str],
 ) -> list[Gate]:
     parent = None if node.parent == ROOT else ids[node.parent]
     bounds: dict[str, Dimension] = {}
     diagonals: list[tuple[Rule, float]] = []
     for position, rule in enumerate(node.rules):
-        limit = float(rule.limit(limits[node.threshold_key(position)]))
+        limit = rule.limit(*limits[node.threshold_key(position)])
         if rule.combine == "difference":
             diagonals.append((rule, limit))
             continue

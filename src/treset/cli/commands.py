@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from treset.cli import clean
+from treset.cli.gates import app as gates_app
 from treset.errors import TresetError
 
 app = typer.Typer(
@@ -156,6 +157,7 @@ def power(
 
 app.command()(clean.debarcode)
 app.command()(clean.spillover)
+app.add_typer(gates_app, name="gates")
 
 
 def find_config(given: Path | None) -> Path:

@@ -189,15 +189,15 @@ class _Conditions:
             return
         pooled = thresholds[thresholds["batch"] == ""]
         columns = {name: values[name].to_numpy() for name in values.columns}
-        limits = dict(
-            zip(zip(pooled["population_parent"], pooled["marker"], strict=True), pooled["threshold"], strict=True)
-        )
+        pooled = pooled.assign(**{name: "" for name in ("sample", "method") if name not in pooled})
+        pooled = pooled[pooled["sample"] == ""]
+        limits = {(r.population_parent, r.marker): (r.threshold, r.method) for r in pooled.itertuples(index=False)}
         for node in nodes:
             found = []
             for position, rule in enumerate(node.rules if node.measurable else ()):
-                limit = limits.get(node.threshold_key(position), np.nan)
+                limit = rule.limit(*limits.get(node.threshold_key(position), (np.nan, "")))
                 if np.isfinite(limit) and set(rule.columns) <= set(values.columns):
-                    level, limit = values_of(columns, rule), rule.limit(limit)
+                    level = values_of(columns, rule)
                     found.append((rule.words, level >= limit if rule.above else level < limit))
             self._met[node.name] = found
             inside = self._inside[node.parent].copy()

@@ -150,8 +150,11 @@ def _valleys(estimate: _Density, values: np.ndarray, floor: float, min_distance:
     found = []
     for a, b in pairwise(kept):
         low = lowest(a, b)
-        depth = min(counts[a], counts[b]) / max(counts[low], 0.5 / window)
-        at = float(estimate.grid[low if depth < _DEEP else bed(a, b)])
+        top, bottom = min(counts[a], counts[b]) * window, counts[low] * window
+        depth = top / max(bottom, 0.5)
+        # shallow only where counting shows it: a few cells on the bed of a small population are no overlap
+        shallow = bottom - np.sqrt(bottom + 1.0) > top / _DEEP
+        at = float(estimate.grid[low if shallow else bed(a, b)])
         share = float(np.mean(values > at))
         found.append(Valley(at, depth, min(share, 1 - share), float(estimate.grid[a]), float(estimate.grid[b])))
     return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from treset.phenotype.density import Cut, cut
+from treset.phenotype.labels import Labels, Limits
 from treset.phenotype.overrides import Manual
 from treset.phenotype.tree import ROOT, Node, Rule
 from treset.study.model import GateOverride
@@ -22,7 +22,6 @@ THRESHOLD_COLUMNS = [
 _SHRINK_CELLS = 1_000
 
 Columns = Mapping[str, np.ndarray]
-Limits = Mapping[tuple[str, str], float]
 
 
 def fit_thresholds(
@@ -76,9 +75,8 @@ def fit_thresholds(
     sample = np.full(len(batch), "") if sample is None else sample
     # the markers of a difference have rows of their own, in which the spread of their stains is told
     positivity = list(dict.fromkeys([*positivity, *_parts_of_differences(nodes)]))
-    manual = Manual(overrides, nodes, positivity)
-    masks = {ROOT: np.ones(len(batch), dtype=bool)}
-    batches, where = sorted(set(batch.tolist())), Labels.of(batch, sample)
+    manual, where = Manual(overrides, nodes, positivity), Labels.of(batch, sample)
+    masks, batches = {ROOT: np.ones(len(batch), dtype=bool)}, sorted(set(batch.tolist()))
     for node in nodes:
         if not node.measurable:
             continue
@@ -97,9 +95,10 @@ def fit_thresholds(
                     values_of(columns, rule), scope, wider, batch, batches, rule, fallback, lowest, min_distance, find
                 )
                 fitted[key] = manual.put(key, found)
-            limit = where.limit(_limits(fitted[key]))
-            met &= _beyond(values_of(columns, rule), limit, rule)
-            inside &= _beyond(values_of(columns, rule), rule.limit(limit), rule)
+            values = values_of(columns, rule)
+            met &= _beyond(values, where.limit({at: c.value for at, (c, _) in fitted[key].items()}), rule)
+            belongs = {at: rule.limit(c.value, c.method) for at, (c, _) in fitted[key].items()}
+            inside &= _beyond(values, where.limit(belongs), rule)
         masks[node.name] = inside
     for marker in positivity:
         if (ROOT, marker) not in fitted:
@@ -136,7 +135,7 @@ def apply_gates(
     -------
     Population -> (n,) bool, for the measurable ones, the root ``cells`` first.
     """
-    values = limits_of(thresholds)
+    found = _cuts_of(thresholds)
     sample = np.full(len(batch), "") if sample is None else sample
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
     where = Labels.of(batch, sample)
@@ -145,54 +144,25 @@ def apply_gates(
             continue
         met = _without(masks[node.parent].copy(), node, masks)
         for position, rule in enumerate(node.rules):
-            limit = rule.limit(where.limit(values[node.threshold_key(position)]))
-            met &= _beyond(values_of(columns, rule), limit, rule)
+            belongs = {at: rule.limit(*cut) for at, cut in found[node.threshold_key(position)].items()}
+            met &= _beyond(values_of(columns, rule), where.limit(belongs), rule)
         masks[node.name] = met
     return masks
 
 
 def limits_of(thresholds: pd.DataFrame) -> dict[tuple[str, str], Limits]:
     """Thresholds by (population_parent, marker), each by (batch, sample)."""
-    values: dict[tuple[str, str], dict[tuple[str, str], float]] = {}
-    if "sample" not in thresholds:
-        thresholds = thresholds.assign(sample="")
+    return {key: {at: value for at, (value, _) in cuts.items()} for key, cuts in _cuts_of(thresholds).items()}
+
+
+def _cuts_of(thresholds: pd.DataFrame) -> dict[tuple[str, str], dict[tuple[str, str], tuple[float, str]]]:
+    """As :func:`limits_of`, each with its method."""
+    values: dict[tuple[str, str], dict[tuple[str, str], tuple[float, str]]] = {}
+    thresholds = thresholds.assign(**{name: "" for name in ("sample", "method") if name not in thresholds})
     for row in thresholds.itertuples(index=False):
-        values.setdefault((row.population_parent, row.marker), {})[row.batch, row.sample] = row.threshold
+        place = values.setdefault((row.population_parent, row.marker), {})
+        place[row.batch, row.sample] = row.threshold, row.method
     return values
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Batches and samples of the cells as names and codes (n,), found once for all rules."""
-
-    batches: tuple[str, ...]
-    batch: np.ndarray
-    samples: tuple[str, ...]
-    sample: np.ndarray
-
-    @classmethod
-    def of(cls, batch: np.ndarray, sample: np.ndarray) -> Labels:
-        """From the labels of each cell, (n,) each."""
-        batches, samples = _coded(batch), _coded(sample)
-        return cls(*batches, *samples)
-
-    def limit(self, limits: Limits) -> np.ndarray | float:
-        """Each cell's threshold (n,), or the one of all."""
-        pooled = limits["", ""]
-        by_batch = np.array([limits.get((name, ""), pooled) for name in self.batches])
-        own = {name: value for (_, name), value in limits.items() if name}
-        if not own:
-            return by_batch[self.batch] if len(by_batch) > 1 else float(by_batch[0])
-        by_sample = np.array([own.get(name, np.nan) for name in self.samples])[self.sample]
-        has_own = np.array([name in own for name in self.samples])[self.sample]
-        return np.where(has_own, by_sample, by_batch[self.batch])
-
-
-def _coded(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-    if len(labels) and (labels == labels[0]).all():  # a sample of its own, the usual case: no sorting of strings
-        return (str(labels[0]),), np.zeros(len(labels), dtype=np.intp)
-    names, codes = np.unique(labels, return_inverse=True)
-    return tuple(names.tolist()), codes
 
 
 def limit_of_cells(limits: Limits, batch: np.ndarray, sample: np.ndarray) -> np.ndarray:
@@ -285,12 +255,8 @@ def values_of(columns: Columns, rule: Rule) -> np.ndarray:
 
 
 def _parts_of_differences(nodes: Sequence[Node]) -> list[str]:
-    rules = [rule for node in nodes if node.measurable for rule in node.rules]
-    return [column for rule in rules if rule.combine == "difference" for column in rule.columns]
-
-
-def _limits(cuts: Mapping[tuple[str, str], tuple[Cut, int]]) -> Limits:
-    return {key: found.value for key, (found, _) in cuts.items()}
+    rules = [rule for node in nodes if node.measurable for rule in node.rules if rule.combine == "difference"]
+    return [column for rule in rules for column in rule.columns]
 
 
 def _beyond(values: np.ndarray, limit: float | np.ndarray, rule: Rule) -> np.ndarray:

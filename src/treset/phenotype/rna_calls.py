@@ -35,9 +35,12 @@ def membership(pooled: Pooled, batch: np.ndarray, nodes: Sequence[Node], thresho
     from scipy.special import ndtr
 
     nodes, _ = joined(nodes)
-    values: dict[tuple[str, str], dict[str, float]] = {}
+    values: dict[tuple[str, str], dict[str, tuple[float, str]]] = {}
     for row in thresholds.itertuples(index=False):
-        values.setdefault((row.population_parent, row.marker), {})[row.batch] = row.threshold
+        values.setdefault((row.population_parent, row.marker), {})[row.batch] = (
+            row.threshold,
+            getattr(row, "method", ""),
+        )
     sure = {ROOT: np.ones(len(batch))}
     alone: dict[str, np.ndarray] = {}
     for node in nodes:
@@ -45,9 +48,9 @@ def membership(pooled: Pooled, batch: np.ndarray, nodes: Sequence[Node], thresho
             continue
         mine = np.ones(len(batch))
         for position, rule in enumerate(node.rules):
-            cuts = values[node.threshold_key(position)]
+            cuts = {b: rule.limit(*cut) for b, cut in values[node.threshold_key(position)].items()}
             limit = np.array([cuts.get(b, cuts[""]) for b in batch.tolist()])
-            above = pooled.columns[rule.label] - rule.limit(limit)
+            above = pooled.columns[rule.label] - limit
             error = pooled.errors.get(rule.label)
             met = (above >= 0).astype(float) if error is None else ndtr(above / error)
             # a threshold that was not found is met by no cell

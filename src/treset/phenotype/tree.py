@@ -55,9 +55,9 @@ class Rule:
         """The condition that a cell of the population meets: ``CD3+``, ``(CD25 - CD127)+``."""
         return f"{self.label} above noise" if self.level == "seed" else _before(self)
 
-    def limit[T: (float, np.ndarray)](self, threshold: T) -> T:
-        """Where a cell belongs, given the threshold that was found: at most the noise of zero for a seed."""
-        return np.minimum(threshold, NOISE) if self.level == "seed" else threshold
+    def limit(self, threshold: float, method: str) -> float:
+        """Where a cell belongs, given the threshold: at most the noise of zero for a seed that was not set by hand."""
+        return float(np.minimum(threshold, NOISE)) if self.level == "seed" and method != "manual" else threshold
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import pytest
 
 from treset.phenotype.gates import apply_gates, deepest, fit_thresholds
 from treset.phenotype.tree import resolve
-from treset.study.model import Condition, Population
+from treset.study.model import Condition, GateOverride, Population
 
 POPULATIONS = [
     Population("T", None, (Condition(("CD3",), "+"),)),
@@ -130,3 +130,8 @@ def test_a_seed_finds_the_diagonal_and_counts_no_more_cells_when_the_marker_brig
     # a cell in the noise of CD25 is no member, however low its CD127
     alone = apply_gates({"CD25": np.array([0.9]), "CD127": np.array([-9.0])}, batch[:1], nodes, thresholds)
     assert not alone["Treg"][0]
+    # a threshold set by hand is one that cells must reach, a seed's too
+    by_hand = [GateOverride("CD25", 3.0, "Treg")]
+    firm = fit_thresholds(columns, batch, nodes, overrides=by_hand)
+    members = apply_gates(columns, batch, nodes, firm)["Treg"]
+    assert columns["CD25"][members].min() >= 3.0

@@ -8,8 +8,8 @@ are the words, not the classes.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
 
 from treset.errors import TresetError
 
@@ -21,9 +21,6 @@ _CUDA = ("cuda", "cublas", "cusolver", "cusparse", "cugraph", "nvrtc", "rmm", "r
 
 #: Bytes that the pool of this process started with; empty before there is one.
 _POOLS: list[int] = []
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class DeviceError(TresetError):
@@ -49,7 +46,7 @@ class DeviceError(TresetError):
         super().__init__(told)
 
 
-def on_device(step: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def on_device[**P, R](step: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Turn what the device's libraries raise into a :class:`DeviceError`; errors of other kinds pass unchanged.
 
     Parameters
@@ -110,6 +107,28 @@ def one_pool(need: int) -> None:
     rmm.reinitialize(pool_allocator=True, managed_memory=False, initial_pool_size=start)
     cupy.cuda.set_allocator(rmm_cupy_allocator)
     _POOLS.append(start)
+
+
+def measured[R](run: Callable[[], R]) -> tuple[R, float, int]:
+    """Run something on the device and measure it; for benchmarks, after the backend was opened.
+
+    Returns
+    -------
+    What it gave, seconds with the device's queue emptied before and after, and the most bytes of the pool that it held
+    at one time.
+    """
+    import cupy
+    from rmm import statistics
+
+    statistics.enable_statistics()
+    cupy.cuda.runtime.deviceSynchronize()
+    statistics.push_statistics()
+    start = time.perf_counter()
+    found = run()
+    cupy.cuda.runtime.deviceSynchronize()
+    seconds = time.perf_counter() - start
+    counted = statistics.pop_statistics()
+    return found, seconds, int(counted.peak_bytes) if counted is not None else 0
 
 
 def need(cells: int, columns: int, neighbors: int) -> int:

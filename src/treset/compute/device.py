@@ -8,6 +8,7 @@ are the words, not the classes.
 from __future__ import annotations
 
 import functools
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,7 +18,7 @@ from treset.errors import TresetError
 CHUNK_BYTES = 1 << 28
 
 _MEMORY = ("out of memory", "out_of_memory", "outofmemory", "std::bad_alloc", "cudaerrormemoryallocation")
-_CUDA = ("cuda", "cublas", "cusolver", "cusparse", "cugraph", "nvrtc", "rmm", "raft")
+_CUDA = re.compile(r"\b(cuda|cublas|cusolver|cusparse|cugraph|cuvs|nvrtc|rmm|raft)")
 
 #: Bytes that the pool of this process started with; empty before there is one.
 _POOLS: list[int] = []
@@ -82,7 +83,7 @@ def failure(error: BaseException) -> str | None:
     said = " | ".join(_words(error)).lower()
     if any(word in said for word in _MEMORY):
         return "memory"
-    return "device" if any(word in said for word in _CUDA) else None
+    return "device" if _CUDA.search(said) else None
 
 
 def one_pool(need: int) -> None:

@@ -63,12 +63,9 @@ def compare(study: Study, cpu: Path, gpu: Path, steps: Row) -> Row:
         _estimate_check(asked, tolerance),
         _verdict_check(words, asked),
     ]
-    failed = [check["what"] for check in checks if check["within"] is False]
     return {
-        "agree": not failed,
-        "reason": f"not within the tolerances: {'; '.join(failed)}"
-        if failed
-        else "every check is within its tolerance",
+        "agree": all(check["within"] is not False for check in checks),
+        "reason": reason(checks),
         "backends": {side: run["backend"] for side, run in runs.items()},
         "checks": checks,
         "populations": populations,
@@ -81,6 +78,16 @@ def compare(study: Study, cpu: Path, gpu: Path, steps: Row) -> Row:
         "profiles": {"cpu": digest(cpu / "profiles.parquet"), "gpu": digest(gpu / "profiles.parquet")},
         "settings": {side: settings_digest(run) for side, run in runs.items()},
     }
+
+
+def reason(checks: list[Row]) -> str:
+    """One sentence on the checks: which failed, and which could not be judged."""
+    failed = [check["what"] for check in checks if check["within"] is False]
+    unknown = [check["what"] for check in checks if check["within"] is None]
+    said = f"not within the tolerances: {'; '.join(failed)}" if failed else "every check is within its tolerance"
+    if unknown and not failed:
+        said = "every check that could be judged is within its tolerance"
+    return f"{said} (not judged: {'; '.join(unknown)})" if unknown else said
 
 
 def digest(path: Path) -> str:

@@ -181,6 +181,13 @@ def test_the_verdicts_must_all_be_the_same() -> None:
     assert comparison._verdict_check([], [])["within"] is None
 
 
+def test_the_reason_names_what_failed_and_what_was_not_judged() -> None:
+    rows = [{"what": word, "within": within} for word, within in (("a", True), ("b", None), ("c", False))]
+    assert comparison.reason(rows[:1]) == "every check is within its tolerance"
+    assert comparison.reason(rows[:2]) == "every check that could be judged is within its tolerance (not judged: b)"
+    assert comparison.reason(rows) == "not within the tolerances: c (not judged: b)"
+
+
 def test_what_is_said_tells_the_three_outcomes_apart() -> None:
     checks = [
         {"what": "a", "found": 0.5, "allowed": 0.4, "within": True, "note": "x"},

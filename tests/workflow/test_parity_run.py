@@ -23,7 +23,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
     folder = tmp_path_factory.mktemp("parity")
     trial = plan(
-        "il2_open_label", patients=6, events=1500, seed=5, visits=["D0", "D8"], days=[0, 8], treg_folds=[1.0, 2.5],
+        "il2_open_label", patients=6, events=2500, seed=5, visits=["D0", "D8"], days=[0, 8], treg_folds=[1.0, 2.5],
         cd25_folds=[1.0, 1.8], foxp3_folds=[1.0, 1.3], nk_bright_folds=[1.0, 1.0], diseases=["lupus", "arthritis"],
     )  # fmt: skip
     write(trial, folder / "data")

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from treset.errors import TresetError
-from treset.parity.cells import cluster_ari, paired, population_f1, read_labels
+from treset.parity.cells import READINGS, cluster_ari, paired, population_f1, read_labels
 from treset.parity.endpoints import effects, shares, verdict
 from treset.study.model import Parity, Study
 
@@ -50,15 +50,13 @@ def compare(study: Study, cpu: Path, gpu: Path, steps: Row) -> Row:
     profiles = [pd.read_parquet(folder / "profiles.parquet") for folder in (cpu, gpu)]
     monitors = [name for name in MONITORS if getattr(study.monitors, name) is not None]
     populations = population_f1(*labels, _parents(cpu), tolerance.min_cells)
-    origins = sorted(
-        {"gate", *(str(o) for name in monitors if (o := getattr(getattr(study.monitors, name), "origin", "")))}
-    )
-    worst = shares(*profiles, [origin for origin in origins if origin != "external"], tolerance.min_cells)
+    # both readings: in cytometry no neighbour and no cluster enters the gates, so that they alone would show nothing
+    worst = shares(*profiles, list(READINGS), tolerance.min_cells)
     asked = [row for name in monitors for row in effects(cpu, gpu, name, tolerance.max_estimate)]
     words = [{"monitor": m, "cpu": verdict(cpu, m), "gpu": verdict(gpu, m)} for m in monitors]
     checks = [
         *_step_checks(steps, tolerance),
-        _f1_check(populations, origins, tolerance),
+        _f1_check(populations, tolerance),
         _share_check(worst, tolerance),
         _estimate_check(asked, tolerance),
         _verdict_check(words, asked),
@@ -142,8 +140,8 @@ def _step_checks(steps: Row, tolerance: Parity) -> list[Row]:
     ]
 
 
-def _f1_check(rows: list[Row], origins: list[str], tolerance: Parity) -> Row:
-    judged = [row for row in rows if row["judged"] and row["reading"] in origins]
+def _f1_check(rows: list[Row], tolerance: Parity) -> Row:
+    judged = [row for row in rows if row["judged"]]
     what = "F1 of the populations"
     if not judged:
         return _check(what, None, tolerance.min_f1, None, f"no population has {tolerance.min_cells} cells: not judged")
@@ -161,7 +159,7 @@ def _share_check(rows: list[Row], tolerance: Parity) -> Row:
         return _check(what, None, tolerance.max_points, False, f"measured by one backend only: {', '.join(missing)}")
     most = max(judged, key=lambda row: abs(row["change"] or 0.0))
     size = abs(most["change"] or 0.0)
-    where = f"{most['population']} of {most['parent']} in {most['sample']}"
+    where = f"{most['population']} of {most['parent']} by {most['origin']} in {most['sample']}"
     note = f"at most; the largest of {len(judged)} populations: {where}"
     return _check(what, size, tolerance.max_points, size <= tolerance.max_points, note)
 

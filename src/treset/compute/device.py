@@ -20,6 +20,8 @@ CHUNK_BYTES = 1 << 28
 _MEMORY = ("out of memory", "out_of_memory", "outofmemory", "std::bad_alloc", "cudaerrormemoryallocation")
 _CUDA = re.compile(r"\b(cuda|cublas|cusolver|cusparse|cugraph|cuvs|nvrtc|rmm|raft)")
 
+_SMALLEST_POOL = 1 << 28
+
 #: Bytes that the pool of this process started with; empty before there is one.
 _POOLS: list[int] = []
 
@@ -95,7 +97,7 @@ def one_pool(need: int) -> None:
     Parameters
     ----------
     need
-        Bytes to start with; the pool grows, and starts with 80 % of the free memory at most.
+        Bytes to start with; the pool grows, and starts with 256 MB at least and 80 % of the free memory at most.
     """
     if _POOLS:
         return
@@ -104,7 +106,7 @@ def one_pool(need: int) -> None:
     from rmm.allocators.cupy import rmm_cupy_allocator
 
     free, _ = cupy.cuda.runtime.memGetInfo()
-    start = min(need, int(0.8 * free)) // 256 * 256
+    start = max(min(need, int(0.8 * free)), _SMALLEST_POOL) // 256 * 256
     rmm.reinitialize(pool_allocator=True, managed_memory=False, initial_pool_size=start)
     cupy.cuda.set_allocator(rmm_cupy_allocator)
     _POOLS.append(start)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from treset.compute import Backend, open_backend
+from treset.compute import Backend, need, open_backend
 from treset.io.files import atomic
 from treset.phenotype.stability import adjusted_rand
 
@@ -88,7 +88,7 @@ def main() -> None:
     asked = json.loads(sys.stdin.read())
     try:
         coordinates = np.ascontiguousarray(read_h5ad(sketch).obsm["X_pca"], dtype=np.float32)
-        gpu = open_backend("gpu")
+        gpu = open_backend("gpu", need(*coordinates.shape, asked["neighbors"]))
         told = compare_steps(
             coordinates, asked["neighbors"], asked["resolution"], asked["seed"], open_backend("cpu"), gpu
         )

@@ -8,6 +8,8 @@ rule report:
         sketch=results("cohort", "sketch.h5ad"),
         monitors=expand(results("monitors", "{monitor}", "summary.json"), monitor=MONITORS),
         samples=inside(STUDY.samples_file),
+        # there where treset parity --report was asked for
+        parity=[path for path in [results("parity.json")] if (STUDY.root / path).exists()],
     output:
         report=results("report.html"),
         run=results("provenance", "run.json"),

@@ -1,4 +1,4 @@
-"""The commands: init, check, run, doctor, simulate, monitor."""
+"""The commands: init, check, run, doctor, simulate, monitor, parity, power."""
 
 from __future__ import annotations
 

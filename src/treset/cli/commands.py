@@ -137,6 +137,23 @@ def monitor(
     console.print(f"wrote {folder}/effects.tsv, patients.tsv, summary.json")
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def parity(
+    context: typer.Context,
+    config: ConfigArgument = None,
+    report: Annotated[bool, typer.Option("--report", help="Put the comparison into the study's report.")] = False,
+    profile: Annotated[str, typer.Option(help="Workflow profile: one of workflow/profiles, or a path.")] = "default",
+) -> None:
+    """Run the study on the CPU and on the GPU and compare: neighbours, clusters, populations, endpoints, verdicts."""
+    from treset.cli.parity import run_parity
+
+    extra = list(context.args)
+    if config is not None and str(config).startswith("-"):
+        extra.insert(0, str(config))
+        config = None
+    raise typer.Exit(run_parity(find_config(config), profile, report, extra, console))
+
+
 @app.command()
 def power(
     design: Annotated[str, typer.Argument(help="il2_open_label, il2_placebo, cart_lupus or pstat5_dose.")],

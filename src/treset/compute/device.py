@@ -8,8 +8,9 @@ are the words, not the classes.
 from __future__ import annotations
 
 import functools
+import re
+import time
 from collections.abc import Callable, Iterator
-from typing import ParamSpec, TypeVar
 
 from treset.errors import TresetError
 
@@ -17,13 +18,12 @@ from treset.errors import TresetError
 CHUNK_BYTES = 1 << 28
 
 _MEMORY = ("out of memory", "out_of_memory", "outofmemory", "std::bad_alloc", "cudaerrormemoryallocation")
-_CUDA = ("cuda", "cublas", "cusolver", "cusparse", "cugraph", "nvrtc", "rmm", "raft")
+_CUDA = re.compile(r"\b(cuda|cublas|cusolver|cusparse|cugraph|cuvs|nvrtc|rmm|raft)")
+
+_SMALLEST_POOL = 1 << 28
 
 #: Bytes that the pool of this process started with; empty before there is one.
 _POOLS: list[int] = []
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class DeviceError(TresetError):
@@ -49,7 +49,7 @@ class DeviceError(TresetError):
         super().__init__(told)
 
 
-def on_device(step: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def on_device[**P, R](step: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Turn what the device's libraries raise into a :class:`DeviceError`; errors of other kinds pass unchanged.
 
     Parameters
@@ -85,7 +85,7 @@ def failure(error: BaseException) -> str | None:
     said = " | ".join(_words(error)).lower()
     if any(word in said for word in _MEMORY):
         return "memory"
-    return "device" if any(word in said for word in _CUDA) else None
+    return "device" if _CUDA.search(said) else None
 
 
 def one_pool(need: int) -> None:
@@ -97,7 +97,7 @@ def one_pool(need: int) -> None:
     Parameters
     ----------
     need
-        Bytes to start with; the pool grows, and starts with 80 % of the free memory at most.
+        Bytes to start with; the pool grows, and starts with 256 MB at least and 80 % of the free memory at most.
     """
     if _POOLS:
         return
@@ -106,10 +106,32 @@ def one_pool(need: int) -> None:
     from rmm.allocators.cupy import rmm_cupy_allocator
 
     free, _ = cupy.cuda.runtime.memGetInfo()
-    start = min(need, int(0.8 * free)) // 256 * 256
+    start = max(min(need, int(0.8 * free)), _SMALLEST_POOL) // 256 * 256
     rmm.reinitialize(pool_allocator=True, managed_memory=False, initial_pool_size=start)
     cupy.cuda.set_allocator(rmm_cupy_allocator)
     _POOLS.append(start)
+
+
+def measured[R](run: Callable[[], R]) -> tuple[R, float, int]:
+    """Run something on the device and measure it; for benchmarks, after the backend was opened.
+
+    Returns
+    -------
+    What it gave, seconds with the device's queue emptied before and after, and the most bytes of the pool that it held
+    at one time.
+    """
+    import cupy
+    from rmm import statistics
+
+    statistics.enable_statistics()
+    cupy.cuda.runtime.deviceSynchronize()
+    statistics.push_statistics()
+    start = time.perf_counter()
+    found = run()
+    cupy.cuda.runtime.deviceSynchronize()
+    seconds = time.perf_counter() - start
+    counted = statistics.pop_statistics()
+    return found, seconds, int(counted.peak_bytes) if counted is not None else 0
 
 
 def need(cells: int, columns: int, neighbors: int) -> int:

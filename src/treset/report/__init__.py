@@ -57,6 +57,7 @@ def render(study: Study, results: Path) -> str:
     from treset.report.sections.clusters import clusters_section
     from treset.report.sections.discovery import discovery_section
     from treset.report.sections.methods import methods_section
+    from treset.report.sections.parity import parity_section
     from treset.report.sections.patients import patients_section
     from treset.report.sections.populations import populations_section
     from treset.report.sections.quality import quality_section
@@ -76,6 +77,7 @@ def render(study: Study, results: Path) -> str:
         populations_section(context),
         quality_section(context),
         patients_section(context),
+        parity_section(context),
         methods_section(context),
     ]
     environment = Environment(

@@ -60,6 +60,8 @@ class Results:
     concordance: pd.DataFrame
     stability: pd.DataFrame
     mapping: pd.DataFrame
+    #: ``parity.json`` with ``current``: whether it is of these results; empty where no comparison was asked for.
+    parity: dict = field(default_factory=dict)
     #: One sentence a file that is missing, keyed by its path in the results folder.
     gaps: dict[str, str] = field(default_factory=dict)
 
@@ -97,8 +99,24 @@ def read_results(study: Study, results: Path) -> Results:
         ),
         stability=rows("cohort/stability.tsv", "setting clusters ari_mean ari_min pairs stable chosen note"),
         mapping=rows("mapping.tsv", "sample cells unlike_sketch unassigned median_confidence"),
+        parity=_parity(results, run),
         gaps=gaps,
     )
+
+
+def _parity(results: Path, run: dict) -> dict:
+    """The comparison of the backends; it is of these results where the profiles are a side's, or the settings are."""
+    path = results / "parity.json"
+    if not path.is_file():
+        return {}
+    from treset.parity.judge import digest, settings_digest
+
+    found = _json(path)
+    lacking = [key for key in ("agree", "reason", "checks", "backends", "profiles", "settings") if key not in found]
+    if lacking:
+        raise TresetError(f"{path} has no {', '.join(lacking)}: run treset parity --report again, or delete it.")
+    same_profiles = digest(results / "profiles.parquet") in found["profiles"].values()
+    return found | {"current": same_profiles and settings_digest(run) in found["settings"].values()}
 
 
 def _profiles(path: Path) -> pd.DataFrame:

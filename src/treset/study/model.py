@@ -397,6 +397,25 @@ class Monitors:
 
 
 @dataclass(frozen=True)
+class Parity:
+    """How far the GPU's results may lie from the CPU's (``treset parity``); verdicts must be the same in any case."""
+
+    #: Share of the exact nearest neighbours that the GPU finds.
+    min_recall: float = 0.99
+    #: The adjusted Rand index between the backends' clusters of one graph may lie this far below that between two seeds
+    #: of the CPU.
+    max_ari_loss: float = 0.1
+    #: F1 of every population between the backends, over all cells.
+    min_f1: float = 0.97
+    #: Populations and denominators of fewer cells are shown, not judged.
+    min_cells: int = 200
+    #: Largest change of a population's share in a sample, in percentage points.
+    max_points: float = 0.5
+    #: Largest change of an endpoint's estimate, as a share of the half-width of its confidence interval.
+    max_estimate: float = 0.1
+
+
+@dataclass(frozen=True)
 class Config:
     """What ``config.yaml`` holds, before the files it names are read; the one place of its defaults."""
 
@@ -426,6 +445,7 @@ class Config:
     cohort: Cohort = field(default_factory=Cohort)
     gates: Gates = field(default_factory=Gates)
     monitors: Monitors = field(default_factory=Monitors)
+    parity: Parity = field(default_factory=Parity)
     simulate: dict | None = None
 
 
@@ -472,6 +492,7 @@ class Study:
     simulate: dict | None
     gates: Gates = field(default_factory=Gates)
     clean: Clean = field(default_factory=Clean)
+    parity: Parity = field(default_factory=Parity)
     #: Sentences that do not stop a run: a patient without baseline, say.
     warnings: tuple[str, ...] = ()
 

@@ -81,6 +81,7 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
         cohort=config.cohort,
         gates=config.gates,
         monitors=config.monitors,
+        parity=config.parity,
         simulate=config.simulate,
         warnings=tuple(faults.warnings),
     )

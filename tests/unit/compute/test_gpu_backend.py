@@ -129,7 +129,7 @@ def test_there_is_one_memory_pool_and_no_managed_memory(gpu, fake_gpu: pytest.Mo
     import rmm
 
     open_backend("gpu", need=5_000_000_001)
-    assert rmm.POOLS == [{"pool": True, "managed": False, "start": 0}]
+    assert rmm.POOLS == [{"pool": True, "managed": False, "start": 1 << 28}]
     assert len(cupy.cuda.ALLOCATORS) == 1
     fake_gpu.setattr(device, "_POOLS", [])
     open_backend("gpu", need=5_000_000_001)

@@ -3,9 +3,9 @@
     python benchmarks/abundance.py [null repeats, default 1000] [repeats with effects, default a fifth]
 
 Compares the moderated t test on log shares (with and without weights by precision) with the negative-binomial test of
-the counts (monitors.discovery.abundance; where pyedger is installed, else said to be missing). Counts are drawn: shares vary by a
-log-normal between patients and between samples, cells are counted by a multinomial, samples differ in size. The rest
-of the cells (not tested) takes up what changed clusters gain: shares that are said not to change do not.
+the counts (monitors.discovery.abundance; where pyedger is installed, else said to be missing). Counts are drawn: shares
+vary by a log-normal between patients and between samples, cells are counted by a multinomial, samples differ in size.
+The rest of the cells (not tested) takes up what changed clusters gain: shares that are said not to change do not.
 Writes benchmarks/results/abundance.json.
 """
 

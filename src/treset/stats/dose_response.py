@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
@@ -223,8 +223,9 @@ def hook_doses(dose: ArrayLike, response: ArrayLike, seed: int = 0) -> tuple[flo
     largest, over all blocks of neighbouring doses, of the block's mean minus the highest mean above it, in units of its
     standard error; the noise is that of the residuals around the best rise (a logistic) and fall, of their upper half
     where that is noisier. Its null distribution is simulated for a flat response, the worst of those that do not
-    fall: the level (0.01) holds whatever the curve. No fall is too small, only too uncertain. A dip that recovers is no
-    hook: the robust loss bears it.
+    fall: the level (0.01) holds whatever the curve. No fall is too small, only too uncertain; what is left out begins
+    above the peak of the best rise and fall (umbrella) by isotonic regression. A dip that recovers is no hook: the
+    robust loss bears it.
 
     Parameters
     ----------
@@ -238,29 +239,19 @@ def hook_doses(dose: ArrayLike, response: ArrayLike, seed: int = 0) -> tuple[flo
     Robertson T, Wright FT, Dykstra RL (1988), Order Restricted Statistical Inference, Wiley (the umbrella).
     """
     x, y = np.asarray(dose, dtype=np.float64), np.asarray(response, dtype=np.float64)
-    left_out: list[float] = []
-    # again without them: a mild fall shows only beside the plateau
-    while fallen := _fallen(x, y, seed):
-        left_out += fallen
-        x, y = x[x < min(fallen)], y[x < min(fallen)]
-    return tuple(sorted(left_out))
-
-
-def _fallen(x: Array, y: Array, seed: int) -> list[float]:
-    """Doses above the largest significant fall, or none."""
     doses, counts = np.unique(x, return_counts=True)
     means = np.array([y[x == d].mean() for d in doses])
     if doses.size < 6 or means.argmax() == means.size - 1:
-        return []
+        return ()
     peak, fitted = _umbrella(means)
     freedom = int((x <= doses[peak]).sum()) - _PARAMETERS
     if peak == means.size - 1 or np.ptp(fitted) == 0 or freedom < 1:
-        return []
+        return ()
     noise = _noise(x, y, doses[peak], seed)
-    statistic, at = _largest_fall(means[None], counts)
+    statistic = _largest_fall(means[None], counts)
     if noise == 0 or statistic[0] / noise <= _fall_quantile(tuple(counts.tolist()), freedom):
-        return []
-    return doses[int(at[0]) + 1 :].tolist()
+        return ()
+    return tuple(doses[peak + 1 :].tolist())
 
 
 def _noise(x: Array, y: Array, peak: float, seed: int) -> float:
@@ -283,8 +274,8 @@ def _noise(x: Array, y: Array, peak: float, seed: int) -> float:
     return spread * math.sqrt(max(float(squares.mean()), above))
 
 
-def _largest_fall(means: Array, counts: Sequence[int]) -> tuple[Array, NDArray[np.int64]]:
-    """Largest standardised fall from a block of doses to all doses above it, and the block's last dose.
+def _largest_fall(means: Array, counts: ArrayLike) -> Array:
+    """Largest standardised fall, shape (curves,), from a block of doses to all doses above it.
 
     Parameters
     ----------
@@ -296,7 +287,7 @@ def _largest_fall(means: Array, counts: Sequence[int]) -> tuple[Array, NDArray[n
     n = np.asarray(counts, dtype=np.float64)
     doses = means.shape[1]
     above = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
-    worst, at = np.full(len(means), -np.inf), np.zeros(len(means), dtype=np.int64)
+    worst = np.full(len(means), -np.inf)
     total = np.cumsum(np.column_stack([np.zeros(len(means)), means * n]), axis=1)
     points = np.concatenate([[0.0], np.cumsum(n)])
     for last in range(doses - 1):
@@ -305,9 +296,8 @@ def _largest_fall(means: Array, counts: Sequence[int]) -> tuple[Array, NDArray[n
             block = (total[:, last + 1] - total[:, first]) / size
             # the standard error of the smallest dose above: the highest mean may be any of them
             fall = (block - above[:, last + 1]) / math.sqrt(1 / size + 1 / n[last + 1 :].min())
-            better = fall > worst
-            worst, at = np.where(better, fall, worst), np.where(better, last, at)
-    return worst, at
+            worst = np.maximum(worst, fall)
+    return worst
 
 
 @lru_cache(maxsize=64)
@@ -315,7 +305,7 @@ def _fall_quantile(counts: tuple[int, ...], freedom: int) -> float:
     """Fall that a flat response exceeds with probability ``_HOOK_LEVEL``; the noise has ``freedom`` residuals."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(_HOOK_NULLS, len(counts))) / np.sqrt(np.asarray(counts, dtype=np.float64))
-    fall, _ = _largest_fall(noise, counts)
+    fall = _largest_fall(noise, counts)
     return float(np.quantile(fall / np.sqrt(rng.chisquare(freedom, _HOOK_NULLS) / freedom), 1 - _HOOK_LEVEL))
 
 

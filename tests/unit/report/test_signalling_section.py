@@ -11,6 +11,8 @@ from treset.monitor import signalling
 from treset.monitor.common import write
 from treset.report import build_report
 from treset.report.figures.dose_curves import Curve, Panel, dose_curves
+from treset.report.figures.recovery import recovery
+from treset.report.sections.bcell import recovery_block
 from treset.study.model import SignallingMonitor
 
 
@@ -45,3 +47,12 @@ def test_a_censored_curve_has_no_line() -> None:
     drawn = dose_curves([Panel("NK", "EC50 > 10 nM", [bounds])], "pSTAT5", "nM", "t")
     assert 'class="thin"' not in drawn and "EC50 &gt; 10 nM" in drawn and "left out of the fit" in drawn
     assert "no values" in dose_curves([Panel("B", "", []), Panel("NK", "", [bounds])], "pSTAT5", "nM", "t")
+
+
+def test_the_recovery_curve_falls_between_the_visits() -> None:
+    drawn = recovery([(60.0, 90.0, 0.25), (90.0, 120.0, 0.5), (180.0, float("inf"), 0.25)], "t")
+    assert "25.0 % recover between day 60 and day 90" in drawn and "50.0 % recover between day 90 and day 120" in drawn
+    assert drawn.count("<rect") == 2 and "25 % not seen to recover" in drawn
+    assert recovery_block({}) == [] and recovery_block({"recovery_curve": []}) == []
+    (figure,) = recovery_block({"recovery_curve": [{"left": 14.0, "right": None, "share": 1.0}]})
+    assert "100 % not seen to recover" in figure.svg

@@ -69,18 +69,18 @@ def _panel(
     pad = 0.06 * ((high - low) or 1.0)
     y = Linear(low - pad, high + pad, top + PANEL, top)
     # the control has no place on a logarithmic scale: it stands apart on the left
-    x = Log(ends[0], ends[1] * 1.0001, left + 30, left + width - 6)
+    x = Log(ends[0], ends[1] * 1.0001, left + 44, left + width - 8)
     drawing.text(left - 40, top - 34, text.cut(panel.title, width + 40), font_weight=600, label=panel.title)
-    drawing.text(left - 40, top - 18, text.cut(panel.told, width + 40, 11), size=11, fill=SOFT, label=panel.told)
+    drawing.text(left - 40, top - 18, text.cut(panel.told, width + 62, 11), size=11, fill=SOFT, label=panel.told)
     for tick in nice_ticks(y.low, y.high, 5):
         drawing.line(left, y(tick), left + width, y(tick))
         drawing.text(left - 6, y(tick) + 4, text.tick(tick), "end", 11, SOFT)
     for tick in x.ticks(4):
         drawing.line(x(tick), top + PANEL, x(tick), top + PANEL + 4, SOFT)
-        drawing.text(x(tick), top + PANEL + 16, text.number(tick), "middle", 11, SOFT)
+        drawing.text(x(tick), top + PANEL + 16, f"{tick:g}", "middle", 11, SOFT)
     if any(dose == 0 for curve in panel.curves for dose, _ in curve.points):
         drawing.text(left + 10, top + PANEL + 16, "c", "middle", 11, SOFT)
-        drawing.line(left + 20, top, left + 20, top + PANEL, GRID, 1, stroke_dasharray="2 3")
+        drawing.line(left + 24, top, left + 24, top + PANEL, GRID, 1, stroke_dasharray="2 3")
     for curve in panel.curves:
         _curve(drawing, curve, PALETTE[patients.index(curve.patient) % len(PALETTE)], (x, y), left + 10, top + PANEL)
     if not shown:

@@ -134,9 +134,8 @@ def test_composition_at_recovery_by_hand():
             rows.append(row(s, name, "count", float(n), n, parent=parent))
             rows.append(row(s, name, "percent_of_total", n / 100, 10_000, parent=parent))
     result = bcell(table(rows), samples, BcellMonitor(), "base")
-    found = result.effects[result.effects["endpoint"] == "composition at recovery"].set_index(
-        ["population", "contrast"]
-    )
+    found = result.effects[result.effects["endpoint"].str.endswith(" at recovery")]
+    found = found.set_index(["population", "contrast"])
     for name, (before, after) in parts.items():
         change = found.loc[(name, "recovery vs baseline")]
         assert (change["n"], change["estimate"]) == (6, pytest.approx(100 * (after - before), abs=0.2))

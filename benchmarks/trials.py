@@ -43,7 +43,7 @@ def sheet(patients: int, visits: dict[str, float], arms: list[str], diseases: li
 def profiles(
     samples: pd.DataFrame, log_treg: np.ndarray, cd25: np.ndarray | None, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Rows of the waist: Treg percent of CD4 T (binomial around its log share), and medians of CD25 on Treg."""
+    """Rows of the waist: Treg percent of CD4 T (binomial around its log share) and, where given, CD25 on Treg."""
     count = rng.binomial(CD4, np.clip(np.exp(log_treg), 1e-6, 0.5))
     base = samples[["sample", "patient", "visit", "day", "arm", "disease"]].assign(
         batch="", stimulus="", dose=math.nan, population="Treg", parent="CD4 T", origin="gate"

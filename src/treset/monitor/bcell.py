@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from treset.monitor.bcell_cohort import TIMING_COLUMNS, cohort_rows, isotype_rows, timing
+from treset.monitor.bcell_composition import composition_rows, recovery_curve
 from treset.monitor.common import (
     CONFIDENCE,
     MET,
@@ -19,6 +20,7 @@ from treset.monitor.common import (
     effect,
     effects_table,
     join,
+    plain,
     prepare,
     summary,
 )
@@ -99,7 +101,8 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     Patients: ``reset``, ``not reset`` or ``not evaluable`` with the reason; days of aplasia and recovery as intervals.
     Effects: share of evaluable patients that reset (Clopper-Pearson; role ``primary``); descriptive ones: share in
     aplasia, its depth and duration, time to recovery (interval-censored, Turnbull, median with bootstrap limits), naive
-    and B-cell share by visit with their paired change, and for scRNA the isotype index at recovery.
+    and B-cell share by visit with their paired change, the composition of the B cells at recovery against the own
+    baseline, and for scRNA the isotype index.
     Verdict ``met``: at least ``min_reset_share`` are reset.
 
     Raises
@@ -125,10 +128,13 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     if not problem:
         rows += cohort_rows(patients, settings)
         rows += _composition(cohort, courses, settings, baseline, naive=naive_names.names)
-        rows += isotype_rows(
-            cohort, {course.patient: (course.baseline, _recovered(course)) for course in courses}, settings
-        )
-    return MonitorResult("bcell", effects_table(rows), patients, _summary(primary, patients, settings, notes))
+        pairs = {course.patient: (course.baseline, _recovered(course)) for course in courses}
+        rows += composition_rows(cohort, pairs, naive_names.names, settings)
+        rows += isotype_rows(cohort, pairs, settings)
+    told = _summary(primary, patients, settings, notes)
+    # null: later than any visit
+    told["recovery_curve"] = plain(recovery_curve(patients))
+    return MonitorResult("bcell", effects_table(rows), patients, told)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ def render(study: Study, results: Path) -> str:
     from treset.report.sections.patients import patients_section
     from treset.report.sections.populations import populations_section
     from treset.report.sections.quality import quality_section
-    from treset.report.sections.tables import NAMES, table_section
+    from treset.report.sections.signalling import signalling_section
+    from treset.report.sections.tables import table_section
     from treset.report.sections.treg import treg_section
     from treset.report.svg import PALETTE
 
@@ -70,7 +71,8 @@ def render(study: Study, results: Path) -> str:
     sections = [
         treg_section(context),
         bcell_section(context, lead=monitors.treg is None),
-        *(table_section(context, name) for name in NAMES),
+        signalling_section(context),
+        table_section(context, "clinical"),
         discovery_section(context),
         cells_section(context),
         clusters_section(context),

@@ -13,17 +13,15 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
-from treset.stats.logistic import Array, Problem, estimate, predict
+from treset.stats.logistic import Array, Problem, Solution, estimate, predict, profile_limits
 
 Status = Literal["fitted", "above", "below", "no response", "not fitted"]
 
 #: Level at which a rise with dose, or a fall at high dose (hook), is believed.
 _RISE_LEVEL, _HOOK_LEVEL = 0.01, 0.01
-#: A hook takes away at least this share of the range.
-_HOOK_SHARE = 0.25
-_NULLS = 999
-#: Noise that is always reckoned with in that test, as a share of the range: plateaus are noisier than bottoms.
-_LEAST_NOISE = 0.03
+_NULLS, _HOOK_NULLS = 999, 20_000
+#: Bottom, top, EC50, slope.
+_PARAMETERS = 4
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ class DoseFit:
     ec50, lower, upper
         In the unit of the dose. ``ec50`` is NaN where censored or not fitted; a limit beyond the doses is 0 or inf.
     bound
-        Where a censored EC50 is known to lie beyond (NaN where it is not censored): the highest or lowest dose; or the
-        lower limit, where the fit puts the EC50 between the two highest doses but no upper limit can be given.
+        Where a censored EC50 is known to lie beyond, NaN where it is not censored: the highest (lowest) dose, or the
+        confidence limit on that side where the data do not exclude an EC50 within the doses.
     log10_se
         Bootstrap standard error of log10 EC50 (NaN where censored).
     bottom, top, hill
@@ -105,10 +103,11 @@ def fit_dose_response(
 
     Returns
     -------
-    The fit. The loss is soft-L1 with its scale from the residuals' median absolute deviation. The interval is by
-    bootstrap of the residuals, inflated by sqrt(n / (n - 4)), with quantiles widened from normal to t (n - 4 degrees
-    of freedom). An EC50 outside the tested doses is censored, never a number; so is one above
-    the second-highest dose whose interval is open.
+    The fit. The loss is soft-L1 with its scale from the residuals' median absolute deviation. The interval is the
+    wider, on each side, of the bootstrap of the residuals, inflated by sqrt(n / (n - 4)), with quantiles widened from
+    normal to t (n - 4 degrees of freedom), and the robust profile likelihood. An EC50 outside the tested doses is
+    censored, never a number; so is one above the second-highest dose whose interval is open. What is said of it
+    (``bound``) is no more than its interval grants.
 
     Raises
     ------
@@ -147,12 +146,13 @@ def fit_dose_responses(
         problem = Problem(np.log10(x), which, len(members))
     spread = float(np.ptp(y))
     middle = float(y.min())
-    best, drawn, sd, converged = estimate(problem, (y - middle) / spread, bootstrap, seed)
+    unit = (y - middle) / spread
+    solution = estimate(problem, unit, bootstrap, seed)
     for position, i in enumerate(members):
+        profile = profile_limits(problem, unit, solution, position, confidence)
         fits[i] = _conclude(
-            fits[i], best, drawn, position, len(members), (middle, spread), (sd, converged), y.size, confidence,
-            minimum_response,
-        )  # fmt: skip
+            fits[i], solution, profile, position, len(members), (middle, spread), y.size, confidence, minimum_response
+        )
     return fits
 
 
@@ -219,9 +219,13 @@ def _flat_null(counts: tuple[int, ...]) -> Array:
 def hook_doses(dose: ArrayLike, response: ArrayLike, seed: int = 0) -> tuple[float, ...]:
     """Doses above the peak, where the response falls again at high dose (the hook or prozone), else none.
 
-    The peak is that of the best rise-and-fall (umbrella) by isotonic regression. A logistic fitted up to the peak says
-    what a plateau would be and how noisy the points are; the highest dose must lie a quarter of the range under the
-    plateau, by more than chance (t test, level 0.01). A dip that recovers is no hook: the robust loss bears it.
+    A response that only rises has no dose above which all doses lie lower by more than noise. The statistic is the
+    largest, over all blocks of neighbouring doses, of the block's mean minus the highest mean above it, in units of its
+    standard error; the noise is that of the residuals around the best rise (a logistic) and fall, of their upper half
+    where that is noisier. Its null distribution is simulated for a flat response, the worst of those that do not
+    fall: the level (0.01) holds whatever the curve. No fall is too small, only too uncertain; what is left out begins
+    above the peak of the best rise and fall (umbrella) by isotonic regression. A dip that recovers is no hook: the
+    robust loss bears it.
 
     Parameters
     ----------
@@ -232,30 +236,77 @@ def hook_doses(dose: ArrayLike, response: ArrayLike, seed: int = 0) -> tuple[flo
 
     References
     ----------
-    Robertson T, Wright FT, Dykstra RL (1988), Order Restricted Statistical Inference, Wiley.
+    Robertson T, Wright FT, Dykstra RL (1988), Order Restricted Statistical Inference, Wiley (the umbrella).
     """
     x, y = np.asarray(dose, dtype=np.float64), np.asarray(response, dtype=np.float64)
-    doses = np.unique(x)
+    doses, counts = np.unique(x, return_counts=True)
     means = np.array([y[x == d].mean() for d in doses])
     if doses.size < 6 or means.argmax() == means.size - 1:
         return ()
     peak, fitted = _umbrella(means)
-    spread = float(np.ptp(fitted))
-    # the last point of the fall must be among the lowest of the tail: a fall that goes on, not one bad point
-    if peak == means.size - 1 or spread == 0 or means[-1] > np.median(means[peak:]):
+    freedom = int((x <= doses[peak]).sum()) - _PARAMETERS
+    if peak == means.size - 1 or np.ptp(fitted) == 0 or freedom < 1:
         return ()
-    kept = x <= doses[peak]
-    if kept.sum() < 5:
+    noise = _noise(x, y, doses[peak], seed)
+    statistic = _largest_fall(means[None], counts)
+    if noise == 0 or statistic[0] / noise <= _fall_quantile(tuple(counts.tolist()), freedom):
         return ()
+    return tuple(doses[peak + 1 :].tolist())
+
+
+def _noise(x: Array, y: Array, peak: float, seed: int) -> float:
+    """Residual standard deviation of a rise and fall: all of the rise, or of its upper half and the fall where larger.
+
+    The rise is a logistic up to the peak; the fall needs only go down: doses above the peak that go up and down again
+    tell how noisy plateaus are.
+    """
+    rise, fall = x <= peak, x > peak
+    spread = float(np.ptp(y[rise])) or 1.0
     with np.errstate(divide="ignore"):
-        problem = Problem(np.log10(x[kept]), np.zeros(int(kept.sum()), dtype=np.int64), 1)
-    best, _, sd, _ = estimate(problem, (y[kept] - y.min()) / spread, 0, seed)
-    plateau = y.min() + spread * float(predict(problem, best[None])[0].max())
-    last = y[x == doses[-1]]
-    fall = plateau - float(last.mean())
-    error = max(sd, _LEAST_NOISE) * spread * math.sqrt(1 / last.size + 1 / max(1, kept.sum() // 3))
-    p = float(stats.t.sf(fall / error, max(1, int(kept.sum()) - 4)))
-    return tuple(doses[peak + 1 :].tolist()) if fall >= _HOOK_SHARE * spread and p < _HOOK_LEVEL else ()
+        problem = Problem(np.log10(x[rise]), np.zeros(int(rise.sum()), dtype=np.int64), 1)
+    unit = (y[rise] - y[rise].min()) / spread
+    curve = predict(problem, estimate(problem, unit, 0, seed).best[None])[0][0]
+    squares = (unit - curve) ** 2 * unit.size / (unit.size - _PARAMETERS)
+    upper = squares[curve >= (curve.min() + curve.max()) / 2]
+    down = isotonic_regression(y[fall], increasing=False).x
+    scatter, freedom = float((((y[fall] - down) / spread) ** 2).sum()), int(fall.sum()) - np.unique(down).size
+    above = (float(upper.sum()) + scatter) / (upper.size + freedom)
+    return spread * math.sqrt(max(float(squares.mean()), above))
+
+
+def _largest_fall(means: Array, counts: ArrayLike) -> Array:
+    """Largest standardised fall, shape (curves,), from a block of doses to all doses above it.
+
+    Parameters
+    ----------
+    means
+        Shape (curves, doses), noise of standard deviation 1 a point.
+    counts
+        Points of each dose.
+    """
+    n = np.asarray(counts, dtype=np.float64)
+    doses = means.shape[1]
+    above = np.maximum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+    worst = np.full(len(means), -np.inf)
+    total = np.cumsum(np.column_stack([np.zeros(len(means)), means * n]), axis=1)
+    points = np.concatenate([[0.0], np.cumsum(n)])
+    for last in range(doses - 1):
+        for first in range(last + 1):
+            size = points[last + 1] - points[first]
+            block = (total[:, last + 1] - total[:, first]) / size
+            # the standard error of the smallest dose above: the highest mean may be any of them
+            fall = (block - above[:, last + 1]) / math.sqrt(1 / size + 1 / n[last + 1 :].min())
+            worst = np.maximum(worst, fall)
+    return worst
+
+
+@lru_cache(maxsize=64)
+def _fall_quantile(counts: tuple[int, ...], freedom: int) -> float:
+    """Fall that a flat response exceeds with probability ``_HOOK_LEVEL``; the noise has ``freedom`` residuals."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(_HOOK_NULLS, len(counts))) / np.sqrt(np.asarray(counts, dtype=np.float64))
+    fall = _largest_fall(noise, counts)
+    return float(np.quantile(fall / np.sqrt(rng.chisquare(freedom, _HOOK_NULLS) / freedom), 1 - _HOOK_LEVEL))
 
 
 def _umbrella(means: Array) -> tuple[int, Array]:
@@ -274,17 +325,18 @@ def _umbrella(means: Array) -> tuple[int, Array]:
 
 
 def _conclude(
-    fit: DoseFit, best: Array, drawn: Array, position: int, curves: int, unit: tuple[float, float],
-    quality: tuple[float, bool], n: int, confidence: float, minimum_response: float,
+    fit: DoseFit, solution: Solution, profile: tuple[float, float], position: int, curves: int,
+    unit: tuple[float, float], n: int, confidence: float, minimum_response: float,
 ) -> DoseFit:  # fmt: skip
-    """Turn parameters into a fit, with the EC50 censored at the ends of the tested doses."""
-    (middle, spread), (sd, converged) = unit, quality
+    """Turn parameters into a fit, with the EC50 censored where the doses do not reach it."""
+    (middle, spread), best, converged = unit, solution.best, solution.converged
     log_ec50, hill = float(best[2 + position]), 10 ** float(best[2 + curves + position])
     bottom, top = middle + spread * float(best[0]), middle + spread * float(best[1])
     low, high = math.log10(fit.low_dose), math.log10(fit.high_dose)
     known = {
         "bottom": bottom, "top": top, "hill": hill, "low_dose": fit.low_dose, "high_dose": fit.high_dose,
-        "second_dose": fit.second_dose, "left_out": fit.left_out, "sd": sd * spread, "n": fit.n, "converged": converged,
+        "second_dose": fit.second_dose, "left_out": fit.left_out, "sd": solution.sd * spread,
+        "n": fit.n, "converged": converged,
     }  # fmt: skip
     seen = float(logistic4(fit.high_dose, bottom, top, 10**log_ec50, hill) - bottom)
     if seen <= 0 or seen < minimum_response:
@@ -294,25 +346,28 @@ def _conclude(
     if inside and not converged:
         return DoseFit("not fitted", **known, why=_said("the fit did not come to rest", fit.why))
     tail = float(stats.norm.cdf(stats.t.ppf((1 - confidence) / 2, max(1, n - best.size))))
-    values = drawn[:, 2 + position]
+    values = solution.drawn[:, 2 + position]
     lower, upper = (float(v) for v in np.quantile(values, [tail, 1 - tail]))
+    # the wider of the two: the bootstrap is too sure of itself near the highest dose, the profile where points are few
+    lower, upper = min(lower, profile[0]), max(upper, profile[1])
     limits = {"lower": 10**lower if lower >= low else 0.0, "upper": 10**upper if upper <= high else math.inf}
     over = math.isinf(limits["upper"])
     # one dose above the EC50 does not show a plateau: with an open limit the number would be the last point's noise
     unseen = inside and over and fit.second_dose < 10**log_ec50
     if unseen or log_ec50 > high:
-        bound = limits["lower"] if unseen else fit.high_dose
-        said = f"no plateau up to {fit.high_dose:g}" if unseen else "beyond the tested doses"
+        # no more is claimed than the interval grants: an estimate beyond the doses does not exclude an EC50 within
+        bound = min(limits["lower"], fit.high_dose)
+        said = f"no plateau up to {fit.high_dose:g}" if unseen or bound < fit.high_dose else "beyond the tested doses"
         # top and slope hang on what lies beyond the doses
         known |= {"top": math.nan, "hill": math.nan, "bound": bound}
-        limits = {"lower": min(limits["lower"], fit.high_dose), "upper": math.inf}
+        limits = {"lower": bound, "upper": math.inf}
         return DoseFit("above", **known, **limits, why=_said(f"EC50 > {bound:.3g}, {said}", fit.why))
     if log_ec50 < low:
-        known |= {"bottom": math.nan, "hill": math.nan, "bound": fit.low_dose}
-        limits = {"lower": 0.0, "upper": max(limits["upper"], fit.low_dose)}
-        return DoseFit(
-            "below", **known, **limits, why=_said(f"EC50 < {fit.low_dose:g}, beyond the tested doses", fit.why)
-        )
+        bound = max(limits["upper"], fit.low_dose)
+        known |= {"bottom": math.nan, "hill": math.nan, "bound": bound}
+        limits = {"lower": 0.0, "upper": bound}
+        said = "beyond the tested doses" if bound == fit.low_dose else f"no bottom down to {fit.low_dose:g}"
+        return DoseFit("below", **known, **limits, why=_said(f"EC50 < {bound:.3g}, {said}", fit.why))
     open_ended = "the upper limit lies beyond the highest dose" if over else ""
     return DoseFit(
         "fitted", 10**log_ec50, **limits, **known, log10_se=float(values.std(ddof=1)), why=_said(open_ended, fit.why)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Array = NDArray[np.float64]
 
@@ -72,7 +73,9 @@ def robust_cost(residuals: Array, scale: float) -> Array:
     return (2 * scale**2 * (np.sqrt(1 + (residuals / scale) ** 2) - 1)).sum(axis=1)
 
 
-def solve(problem: Problem, responses: Array, start: Array, scale: float, iterations: int = 300) -> tuple[Array, Array]:
+def solve(
+    problem: Problem, responses: Array, start: Array, scale: float, iterations: int = 300, frozen: int | None = None
+) -> tuple[Array, Array]:
     """Robust least squares (soft-L1) by Levenberg-Marquardt with bounds, all fits at once.
 
     Parameters
@@ -87,6 +90,8 @@ def solve(problem: Problem, responses: Array, start: Array, scale: float, iterat
         Residual from which a point counts less.
     iterations
         At most so many steps.
+    frozen
+        A parameter that stays where it starts.
 
     Returns
     -------
@@ -97,6 +102,9 @@ def solve(problem: Problem, responses: Array, start: Array, scale: float, iterat
     Marquardt DW (1963), doi:10.1137/0111030; the loss is ``soft_l1`` of ``scipy.optimize.least_squares``.
     """
     low, high = problem.bounds
+    if frozen is not None:
+        low, high = low.copy(), high.copy()
+        low[frozen], high[frozen] = -np.inf, np.inf
     found = np.clip(start, low, high).astype(np.float64)
     damping = np.full(len(found), 1e-3)
     cost = robust_cost(responses - predict(problem, found)[0], scale)
@@ -114,6 +122,8 @@ def solve(problem: Problem, responses: Array, start: Array, scale: float, iterat
         gradient = np.einsum("bnp,bn->bp", weighted, residual)
         # a parameter at its bound that wants further out stands still
         stuck = ((now <= low) & (gradient < 0)) | ((now >= high) & (gradient > 0))
+        if frozen is not None:
+            stuck[:, frozen] = True
         normal = np.einsum("bnp,bnq->bpq", weighted, slopes)
         normal[stuck[:, :, None] | stuck[:, None, :]] = 0.0
         diagonal = np.einsum("bpp->bp", normal)
@@ -146,8 +156,29 @@ def _starts(problem: Problem, y: Array) -> Array:
     return np.array([*rows, [low, high, *own, *[0.0] * g]])
 
 
-def estimate(problem: Problem, y: Array, bootstrap: int, seed: int) -> tuple[Array, Array, float, bool]:
-    """Best parameters, bootstrap parameters, residual s.d. and whether it converged; responses of range 1."""
+@dataclass(frozen=True)
+class Solution:
+    """A fitted family of curves; responses of range 1.
+
+    Attributes
+    ----------
+    best, drawn
+        Parameters, shape (parameters,), and of the bootstrap, shape (bootstrap, parameters).
+    sd, scale
+        Residual standard deviation (robust), and the residual from which a point counts less.
+    converged
+        Whether the best fit came to rest.
+    """
+
+    best: Array
+    drawn: Array
+    sd: float
+    scale: float
+    converged: bool
+
+
+def estimate(problem: Problem, y: Array, bootstrap: int, seed: int) -> Solution:
+    """Fit a family of curves from a grid of starts; responses of range 1."""
     starts = _starts(problem, y)
     copies = np.tile(y, (len(starts), 1))
     scale = 0.1
@@ -166,4 +197,67 @@ def estimate(problem: Problem, y: Array, bootstrap: int, seed: int) -> tuple[Arr
     noise = (residual - residual.mean()) * math.sqrt(y.size / freedom)
     drawn = fitted + rng.choice(noise, (bootstrap, y.size))
     resampled, _ = solve(problem, drawn, np.tile(chosen, (bootstrap, 1)), scale, 40)
-    return chosen, resampled, sd, bool(at_rest[best])
+    return Solution(chosen, resampled, sd, scale, bool(at_rest[best]))
+
+
+def profile_limits(
+    problem: Problem, y: Array, solution: Solution, curve: int, confidence: float
+) -> tuple[float, float]:
+    """Profile-likelihood limits of one curve's log10 EC50; -inf or inf where nothing within reach is excluded.
+
+    Parameters
+    ----------
+    problem, y
+        As fitted.
+    solution
+        The fit.
+    curve
+        Which curve's EC50.
+    confidence
+        Level.
+
+    Notes
+    -----
+    An EC50 is excluded where the best curve through it loses so much fit that the robust likelihood ratio exceeds the F
+    quantile with 1 and n - p degrees of freedom. Unlike the bootstrap of residuals this knows that near the highest
+    dose the top, and with it the EC50, is open.
+
+    References
+    ----------
+    Ronchetti E (1982), Robust testing in linear models: the infinitesimal approach, thesis 7084, ETH Zurich,
+    doi:10.3929/ethz-a-000273823; Bates DM, Watts DG (1988), Nonlinear Regression Analysis, 6.1,
+    doi:10.1002/9780470316757.
+    """
+    at, freedom = 2 + curve, max(1, y.size - solution.best.size)
+    low, high = (limits[at] for limits in problem.bounds)
+    steps = np.geomspace(2e-3, high - low, 28)
+    sides = [np.minimum(solution.best[at] + steps, high), np.maximum(solution.best[at] - steps, low)]
+    grid = np.concatenate(sides)
+    starts = np.tile(solution.best, (2 * grid.size, 1))
+    starts[:, at] = np.tile(grid, 2)
+    slope = 2 + problem.curves + curve
+    starts[:, slope] = np.repeat([solution.best[slope], 0.0], grid.size)
+    copies = np.tile(y, (len(starts), 1))
+    found, _ = solve(problem, copies, starts, solution.scale, 80, frozen=at)
+    cost = robust_cost(copies - predict(problem, found)[0], solution.scale).reshape(2, -1).min(axis=0)
+    residual = (y - predict(problem, solution.best[None])[0][0]) / solution.scale
+    lowest = float(robust_cost(residual[None] * solution.scale, solution.scale)[0])
+    pull = (residual * solution.scale) ** 2 / (1 + residual**2)
+    unit = float(pull.sum()) / freedom / float(((1 + residual**2) ** -1.5).mean())
+    loss = (cost - min(lowest, float(cost.min()))) / max(unit, 1e-12)
+    threshold = float(stats.f.isf(1 - confidence, 1, freedom))
+    upper, lower = (_crossing(steps, part, threshold) for part in np.split(loss, 2))
+    upper, lower = solution.best[at] + upper, solution.best[at] - lower
+    return float(lower if lower > low else -math.inf), float(upper if upper < high else math.inf)
+
+
+def _crossing(steps: Array, loss: Array, threshold: float) -> float:
+    """Step from which on the loss stays above the threshold; inf where it does not."""
+    inside = np.flatnonzero(loss <= threshold)
+    if not inside.size:
+        return float(steps[0])
+    last = int(inside[-1])
+    if last + 1 == steps.size:
+        return math.inf
+    share = (threshold - loss[last]) / (loss[last + 1] - loss[last])
+    return float(steps[last] + share * (steps[last + 1] - steps[last]))

@@ -291,6 +291,8 @@ class BcellMonitor:
     min_b_events: int = 30
     #: Share of evaluable patients that must be reset for the cohort's verdict "met".
     min_reset_share: float = 0.5
+    #: Kinds of B cells whose share at recovery is shown beside the naive ones, against the own baseline.
+    composition: tuple[str, ...] = ("B unswitched memory", "B switched memory", "B DN2", "Plasmablast")
 
 
 @dataclass(frozen=True)

@@ -115,3 +115,33 @@ def test_isotypes_turn_back_at_recovery():
     assert (change["n"], change["estimate"]) == (6, pytest.approx(1.7))
     without = bcell(table([r for r in rows if r["measure"] != "mean"]), samples, BcellMonitor(), "base")
     assert "isotype index" not in set(without.effects["endpoint"])
+
+
+def test_composition_at_recovery_by_hand():
+    """Six patients of 10,000 cells: 800 B before, 300 at recovery; DN2 8 % to 2 %, plasmablasts not measured."""
+    days = {"base": -7, "D14": 14, "D60": 60, "D90": 90}
+    b_cells = dict(zip(days, (800, 0, 300, 400), strict=True))
+    parts = {"B naive": (0.5, 0.9), "B unswitched memory": (0.2, 0.04), "B switched memory": (0.22, 0.04),
+             "B DN2": (0.08, 0.02)}  # fmt: skip
+    samples = sheet(
+        [{"sample": f"P{i}_{v}", "patient": f"P{i}", "visit": v, "day": float(d)} for i in range(6)
+         for v, d in days.items()]
+    )  # fmt: skip
+    rows = []
+    for _, s in samples.iterrows():
+        b, late = b_cells[s["visit"]], s["visit"] in ("D60", "D90")
+        for name, parent, n in (("B", "cells", b), *((k, "B", round(v[late] * b)) for k, v in parts.items())):
+            rows.append(row(s, name, "count", float(n), n, parent=parent))
+            rows.append(row(s, name, "percent_of_total", n / 100, 10_000, parent=parent))
+    result = bcell(table(rows), samples, BcellMonitor(), "base")
+    found = result.effects[result.effects["endpoint"].str.endswith(" at recovery")]
+    found = found.set_index(["population", "contrast"])
+    for name, (before, after) in parts.items():
+        change = found.loc[(name, "recovery vs baseline")]
+        assert (change["n"], change["estimate"]) == (6, pytest.approx(100 * (after - before), abs=0.2))
+        assert found.loc[(name, "recovery"), "estimate"] == pytest.approx(100 * after, abs=0.2)
+        assert found.loc[(name, "baseline"), "scale"] == "percent" and "not tested" in change["note"]
+    absent = found.loc[("Plasmablast", "recovery vs baseline")]
+    assert absent["verdict"] == "not evaluable" and "not in the profiles" in absent["note"]
+    # all six recover between day 14 and day 60
+    assert result.summary["recovery_curve"] == [{"left": 14.0, "right": 60.0, "share": 1.0}]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from treset.report.blocks import Block, Figure, Note, Section, download
 from treset.report.context import Context, labels, visits
+from treset.report.figures.recovery import recovery
 from treset.report.figures.timeline import Course, timeline
 from treset.report.sections.effects import effects_table, notes
 from treset.study.model import BcellMonitor
@@ -97,6 +100,24 @@ def _told(patients: pd.DataFrame) -> dict[str, dict]:
     return found
 
 
+def recovery_block(summary: dict) -> list[Block]:
+    """Draw the curve that the monitor left in its summary, or nothing where no patient was in aplasia."""
+    found = summary.get("recovery_curve") or []
+    steps = [
+        (float(step["left"]), math.inf if step["right"] is None else float(step["right"]), float(step["share"]))
+        for step in found
+    ]
+    if not steps:
+        return []
+    table = pd.DataFrame(steps, columns=["after_day", "until_day", "share_of_patients"])
+    caption = (
+        "Patients in aplasia whose B cells are not back, percent (Turnbull 1976). Recovery is only known to lie "
+        "between two visits: there the area is shaded, and the line in it is no estimate."
+    )
+    title = "Patients not yet recovered"
+    return [Figure(title, recovery(steps, title), caption, download("bcell_recovery", table))]
+
+
 def bcell_section(context: Context, lead: bool) -> Section | None:
     """Make the section, or None without a B-cell monitor; ``lead``: the courses are on the first screen."""
     settings = context.study.monitors.bcell
@@ -109,6 +130,7 @@ def bcell_section(context: Context, lead: bool) -> Section | None:
     if monitor is None:
         blocks.append(Note(context.results.gaps.get("monitors/bcell", "monitors/bcell is missing."), "missing"))
     else:
+        blocks += recovery_block(monitor.summary)
         caption = "Estimates are on the scale named beside them; descriptive rows are not tests of the trial."
         blocks.append(
             effects_table(

@@ -27,6 +27,7 @@ rule prepare:
     output:
         cells=results("samples", "{sample}", "prepared.h5ad"),
         quality=results("samples", "{sample}", "quality.tsv"),
+        record=results("samples", "{sample}", "input.json"),
     log:
         results("logs", "prepare", "{sample}.log"),
     benchmark:

@@ -6,9 +6,11 @@ rule report:
         sketch=results("cohort", "sketch.h5ad"),
         monitors=expand(results("monitors", "{monitor}", "summary.json"), monitor=MONITORS),
         samples=inside(STUDY.samples_file),
+        records=sample_files("input.json"),
     output:
         report=results("report.html"),
         run=results("provenance", "run.json"),
+        inputs=results("provenance", "inputs.tsv"),
     log:
         results("logs", "report.log"),
     benchmark:

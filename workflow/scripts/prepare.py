@@ -7,6 +7,5 @@ with logged(snakemake.log[0]):
     from treset.plain import from_plain
 
     settings = from_plain(PrepareSettings, snakemake.params.settings)
-    out = snakemake.output
-    sample, batch = snakemake.wildcards.sample, snakemake.params.batch
-    prepare(sample, batch, Path(snakemake.input.file), settings, Path(out.cells), Path(out.quality))
+    out = map(Path, (snakemake.output.cells, snakemake.output.quality, snakemake.output.record))
+    prepare(snakemake.wildcards.sample, snakemake.params.batch, Path(snakemake.input.file), settings, *out)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from treset.io import check_values, read_sample
+from treset.io.checksum import unchanged, write_record
 from treset.io.h5ad import write_h5ad
 from treset.io.panel import apply_panel
 from treset.io.table import write_tsv
@@ -28,7 +29,15 @@ class PrepareSettings:
     seed: int
 
 
-def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cells: Path, quality: Path) -> None:
+def prepare(
+    sample: str,
+    batch: str,
+    file: Path,
+    settings: PrepareSettings,
+    cells: Path,
+    quality: Path,
+    record: Path | None = None,
+) -> None:
     """Read one sample's file, flag its cells, transform its values.
 
     Parameters
@@ -41,8 +50,16 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
         The study's.
     cells, quality
         Written: the AnnData of all events and the table of kept and dropped counts.
+    record
+        Written where given: size, time and SHA-256 of the file as it was read (:mod:`treset.io.checksum`).
+
+    Raises
+    ------
+    TresetError
+        The file cannot be read, is not what the study says, or changed while it was read.
     """
-    data = read_sample(file, settings.modality)
+    with unchanged(file, sample) as known:
+        data = read_sample(file, settings.modality)
     seed = sample_seed(settings.seed, sample)
     if settings.modality == "rna":
         from treset.normalise import protein
@@ -78,6 +95,8 @@ def prepare(sample: str, batch: str, file: Path, settings: PrepareSettings, cell
         print(f"{sample}: {note}")
     write_tsv(table, quality)
     write_h5ad(done, cells)
+    if record is not None:
+        write_record(known, record)
 
 
 def _scrublet():

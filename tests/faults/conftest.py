@@ -66,11 +66,11 @@ def recovered(tmp_path_factory: pytest.TempPathFactory) -> Recovered:
     study, marks = tmp_path_factory.mktemp("tiny study"), tmp_path_factory.mktemp("marks")
     config = make_tiny(study)
     expected = undisturbed(config, tmp_path_factory.mktemp("undisturbed")).read_bytes()
-    first = "P01_D0/prepared.h5ad=job;cohort/clusters.tsv=job;P01_D0/cells.h5ad=job;P01_D8/profile.parquet=all"
+    first = "P01_D0/prepared.h5ad=job;cohort/clusters.tsv=job;P01_D8/profile.parquet=all"
     lost = treset_run(study, "--retries", "1", kill=first, marks=marks)
     there = frozenset(str(path.relative_to(results(study))) for path in results(study).rglob("*") if path.is_file())
     locks = len(list((study / ".snakemake" / "locks").glob("*.lock")))
-    then = "tiny/profiles.parquet=job;treg/effects.tsv=job;report.html=job"
+    then = "P01_D8/cells.h5ad=job;tiny/profiles.parquet=job;treg/effects.tsv=job;report.html=job"
     resumed = treset_run(study, "--retries", "1", kill=then, marks=marks)
     assert len(list(marks.iterdir())) == 7, "not every kill took place"
     return Recovered(study, lost, resumed, there, locks, expected)

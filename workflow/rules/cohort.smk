@@ -14,6 +14,8 @@ rule cohort:
         results("logs", "cohort.log"),
     benchmark:
         results("benchmarks", "cohort.tsv")
+    conda:
+        ENVIRONMENT
     threads: lambda wildcards: cohort_needs().threads
     resources:
         mem_mb=growing(cohort_needs, "mem_mb"),

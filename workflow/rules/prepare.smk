@@ -9,6 +9,8 @@ if STUDY.simulate is not None:
             results("logs", "simulate.log"),
         benchmark:
             results("benchmarks", "simulate.tsv")
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=lambda wildcards, attempt: prepare_need(simulated_size(STUDY.simulate), STUDY.modality).mem_mb
@@ -32,6 +34,8 @@ rule prepare:
         results("logs", "prepare", "{sample}.log"),
     benchmark:
         results("benchmarks", "prepare", "{sample}.tsv")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(sample_need("prepare"), "mem_mb"),

@@ -15,6 +15,8 @@ rule report:
         results("logs", "report.log"),
     benchmark:
         results("benchmarks", "report.tsv")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(tables(1000, 3), "mem_mb"),

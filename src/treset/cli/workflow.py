@@ -82,12 +82,12 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     with nullcontext() if plans else run_lock(study.root) as lock:
         if lock is not None:
             _writable(study.results)
-            removed = sweep(study.results)
-            if removed:
-                console.print(f"removed {removed} half-written file{'s' if removed > 1 else ''} of an interrupted run")
+            _swept(study.results, "an interrupted run", console)
         # the lock goes with the process that does the work: it holds as long as either lives
         keep = (lock,) if lock is not None else ()
-        code = subprocess.run(command, check=False, pass_fds=keep).returncode
+        code = subprocess.run(command, check=False, pass_fds=keep, env=_environment(source)).returncode
+        if lock is not None:
+            _swept(study.results, "killed jobs", console)
     out = study.results / "report.html"
     if plans:
         return code
@@ -159,6 +159,18 @@ def _writable(results: Path) -> None:
             f"{folder}: the folder of the results cannot be written ({error.strerror}): change its permissions, free "
             "space, or set 'results' in the config to another folder"
         ) from None
+
+
+def _environment(source: Path) -> dict[str, str]:
+    """Name the checkout for ``envs/*.post-deploy.sh``, which installs treset into a new conda environment."""
+    checkout = {"TRESET_SOURCE": str(source.parent)} if (source.parent / "pyproject.toml").is_file() else {}
+    return {**checkout, **os.environ}
+
+
+def _swept(results: Path, whose: str, console: Console) -> None:
+    removed = sweep(results)
+    if removed:
+        console.print(f"removed {removed} half-written file{'s' if removed > 1 else ''} of {whose}")
 
 
 def sweep(results: Path) -> int:

@@ -137,12 +137,21 @@ def _memory_mb() -> int | None:
 
 
 def _forced(study: Study, changed: list[Changed], extra: list[str]) -> list[str]:
-    """Have what was made of changed files made again: Snakemake looks at times, which a copy may have kept."""
-    if not changed or any(word in ("--forcerun", "-R", "--forceall", "-F") for word in extra):
+    """Have what was made of changed files made again: Snakemake looks at times, which a copy may have kept.
+
+    Where the user forces jobs too, the files join theirs in ``extra``: of two such options Snakemake heeds the last.
+    """
+    if not changed:
         return []
     files = [prepared_file(study, one.sample) for one in changed]
     root = study.root
-    return ["--forcerun", *(str(path.relative_to(root) if path.is_relative_to(root) else path) for path in files)]
+    names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in files]
+    for option in ("--forcerun", "-R"):
+        if option in extra:
+            place = extra.index(option) + 1
+            extra[place:place] = names
+            return []
+    return ["--forcerun", *names]
 
 
 def _writable(results: Path) -> None:

@@ -30,9 +30,14 @@ down() {
   for daemon in slurmd slurmctld munged; do
     [ -s "$ROOT/$daemon.pid" ] && kill "$(cat "$ROOT/$daemon.pid")" 2>/dev/null || true
   done
+  # their last words are written into the folder that is to go
+  for _ in $(seq 50); do
+    pgrep -f "$ROOT|^slurm(d|ctld) -" >/dev/null || break
+    sleep 0.2
+  done
   # a dead cluster would slow every later start of Snakemake
   if grep -q "^$MARK" "$CONF" 2>/dev/null; then rm -f "$CONF" /etc/slurm/gres.conf; fi
-  if [ "${KEEP:-}" = "" ]; then rm -rf "$ROOT"; else echo "kept: $ROOT"; fi
+  if [ "${KEEP:-}" = "" ]; then rm -rf "$ROOT" || true; else echo "kept: $ROOT"; fi
 }
 trap down EXIT
 

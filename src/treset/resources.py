@@ -17,6 +17,8 @@ from pathlib import Path
 from treset.errors import TresetError
 from treset.io import peek
 
+#: What the workflow engine takes beside the job where a scheduler counts it all (two Snakemake processes, 160 MB each).
+ENGINE_MB = 500
 #: Bytes of memory a value read takes while a sample is prepared and mapped (raw, transformed, technical, a copy).
 BYTES_PER_VALUE = 40
 #: Rows of the waist of one sample (populations and clusters times measures times markers), and bytes of one.
@@ -91,7 +93,7 @@ def _sized(path: Path, modality: str, changed: int) -> Size:
 
 
 def _need(megabytes: float, minutes: float, threads: int = 1) -> Need:
-    return Need(math.ceil(megabytes), math.ceil(minutes), threads)
+    return Need(math.ceil(ENGINE_MB + megabytes), math.ceil(minutes), threads)
 
 
 def prepare_need(size: Size, modality: str) -> Need:

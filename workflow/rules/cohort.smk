@@ -29,6 +29,8 @@ if STUDY.cohort.frozen is None:
             results("logs", "cohort.log"),
         benchmark:
             results("benchmarks", "cohort.tsv")
+        conda:
+            ENVIRONMENT
         threads: lambda wildcards: cohort_needs().threads
         resources:
             mem_mb=growing(cohort_needs, "mem_mb"),
@@ -61,6 +63,8 @@ else:
             results("logs", "cohort.log"),
         benchmark:
             results("benchmarks", "cohort.tsv")
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=growing(tables(800, 4), "mem_mb"),

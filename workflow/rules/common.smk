@@ -1,4 +1,5 @@
 # The study, read once, and what the rules share.
+import os
 import re
 from os.path import normpath
 from pathlib import Path
@@ -12,6 +13,8 @@ from treset.resources import cohort_need, map_need, prepare_need, sample_size, s
 from treset.study import panel_rows, read_study
 from treset.study.model import FROZEN_FILES
 
+# With --software-deployment-method conda only: cpu, gpu-cuda12 or gpu-cuda13.
+ENVIRONMENT = f"../../envs/{os.environ.get('TRESET_ENV', 'cpu')}.yaml"
 CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1]).resolve()
 
 try:
@@ -64,9 +67,9 @@ def size(sample):
     return sample_size(path, STUDY.modality)
 
 
-def sample_need(rule):
+def sample_need(step):
     """What the job of one sample needs."""
-    if rule == "prepare":
+    if step == "prepare":
         return lambda sample: prepare_need(size(sample), STUDY.modality)
     return lambda sample: map_need(size(sample), STUDY.modality, STUDY.cohort.sketch_cells)
 
@@ -77,7 +80,7 @@ def cohort_needs():
 
 
 def growing(need, what):
-    """A resource of a rule: what it needs by its input's size, as much again at every retry."""
+    """A resource: what the job needs by its input's size, as much again at every retry."""
 
     def asked(wildcards, attempt):
         found = need(wildcards.sample) if "sample" in wildcards.keys() else need()

@@ -14,6 +14,8 @@ rule map:
         results("logs", "map", "{sample}.log"),
     benchmark:
         results("benchmarks", "map", "{sample}.tsv")
+    conda:
+        ENVIRONMENT
     threads: lambda wildcards: sample_need("map")(wildcards.sample).threads
     resources:
         mem_mb=growing(sample_need("map"), "mem_mb"),

@@ -15,6 +15,8 @@ rule profiles:
         results("logs", "profiles.log"),
     benchmark:
         results("benchmarks", "profiles.tsv")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(tables(500, 4), "mem_mb"),
@@ -43,6 +45,8 @@ rule monitor:
         results("logs", "monitor", "{monitor}.log"),
     benchmark:
         results("benchmarks", "monitor", "{monitor}.tsv")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(tables(800, 4), "mem_mb"),

@@ -9,6 +9,8 @@ if STUDY.simulate is not None:
             results("logs", "simulate.log"),
         benchmark:
             results("benchmarks", "simulate.tsv")
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=lambda wildcards, attempt: prepare_need(simulated_size(STUDY.simulate), STUDY.modality).mem_mb
@@ -29,10 +31,13 @@ rule prepare:
         cells=results("samples", "{sample}", "prepared.h5ad"),
         quality=results("samples", "{sample}", "quality.tsv"),
         clean=results("samples", "{sample}", "clean.tsv"),
+        record=results("samples", "{sample}", "input.json"),
     log:
         results("logs", "prepare", "{sample}.log"),
     benchmark:
         results("benchmarks", "prepare", "{sample}.tsv")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(sample_need("prepare"), "mem_mb"),

@@ -10,13 +10,17 @@ rule report:
         samples=inside(STUDY.samples_file),
         # there where treset parity --report was asked for
         parity=[path for path in [results("parity.json")] if (STUDY.root / path).exists()],
+        records=sample_files("input.json"),
     output:
         report=results("report.html"),
         run=results("provenance", "run.json"),
+        inputs=results("provenance", "inputs.tsv"),
     log:
         results("logs", "report.log"),
     benchmark:
         results("benchmarks", "report.tsv")
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=growing(tables(1000, 3), "mem_mb"),

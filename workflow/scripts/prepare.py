@@ -9,4 +9,5 @@ with logged(snakemake.log[0]):
     settings = from_plain(PrepareSettings, snakemake.params.settings)
     out = snakemake.output
     sample, batch = snakemake.wildcards.sample, snakemake.params.batch
-    prepare(sample, batch, Path(snakemake.input.file), settings, Path(out.cells), Path(out.quality), Path(out.clean))
+    written = map(Path, (out.cells, out.quality, out.clean, out.record))
+    prepare(sample, batch, Path(snakemake.input.file), settings, *written)

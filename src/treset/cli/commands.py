@@ -10,7 +10,7 @@ from rich.console import Console
 
 from treset.cli import clean
 from treset.cli.gates import app as gates_app
-from treset.errors import TresetError
+from treset.errors import Faults, TresetError
 
 app = typer.Typer(
     name="treset",
@@ -58,12 +58,22 @@ def init(
 
 
 @app.command()
-def check(config: ConfigArgument = None) -> None:
+def check(
+    config: ConfigArgument = None,
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="Read every analysed file whole and compare it with its checksum.")
+    ] = False,
+) -> None:
     """Validate config, sheet, panel, populations and every file's header; no computing."""
     from treset.study import check_files, read_study
+    from treset.study.inputs import changed_inputs, dated_ahead
 
     study = read_study(find_config(config))
-    warnings = [*study.warnings, *check_files(study)]
+    warnings = [*study.warnings, *check_files(study), *dated_ahead(study)]
+    changed = changed_inputs(study, whole=checksums)
+    if checksums and changed:
+        raise Faults([one.sentence() for one in changed])
+    warnings += [one.sentence() for one in changed]
     for sentence in warnings:
         console.print(f"warning: {sentence}", style="yellow")
     count = len(study.included)

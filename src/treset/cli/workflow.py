@@ -1,17 +1,33 @@
-"""Start Snakemake with the right Snakefile, config and profile."""
+"""Start Snakemake with the right Snakefile, config and profile, and say what a person must know before and after."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import yaml
 from rich.console import Console
 
 import treset
+from treset.cli.lock import run_lock
 from treset.errors import TresetError
 from treset.study import check_files, read_study
+from treset.study.inputs import Changed, changed_inputs, dated_ahead, prepared_file
+from treset.study.model import Study
+
+#: Options with which Snakemake runs nothing.
+_PLANS = re.compile(
+    r"-[a-zA-Z]*n[a-zA-Z]*|--(dry-?run|lint|unlock|summary|detailed-summary|dag|rulegraph|filegraph|list.*|report|"
+    r"help|version|delete-.*|archive|cleanup-.*|containerize|generate-.*)"
+)
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}\..+")
 
 
 def snakefile() -> Path:
@@ -40,11 +56,53 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     Returns
     -------
     Snakemake's exit code.
+
+    Raises
+    ------
+    TresetError
+        A fault of the study, the profile or the installation; another run in the same folder; a folder of results that
+        cannot be written.
     """
     study = read_study(config)
-    for sentence in [*study.warnings, *check_files(study)]:
+    for sentence in [*study.warnings, *check_files(study), *dated_ahead(study)]:
         console.print(f"warning: {sentence}", style="yellow")
     source = snakefile()
+    chosen = _profile(source, profile)
+    if find_spec("snakemake") is None:
+        raise TresetError("snakemake is not installed: pip install snakemake")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(source), "--configfile", str(config.resolve())]
+    changed = changed_inputs(study)
+    for one in changed:
+        console.print(f"changed: {one.sentence()}", style="yellow")
+    command += [*_limits(chosen, extra), *_forced(study, changed, extra)]
+    # options with one value come last: those before take every word that follows, a target of the user's too
+    command += ["--directory", str(study.root), "--workflow-profile", str(chosen.resolve()), *extra]
+    plans = any(_PLANS.fullmatch(word) for word in extra)
+    started = time.time()
+    with nullcontext() if plans else run_lock(study.root) as lock:
+        if lock is not None:
+            _writable(study.results)
+            _swept(study.results, "an interrupted run", console)
+        # the lock goes with the process that does the work: it holds as long as either lives
+        keep = (lock,) if lock is not None else ()
+        code = subprocess.run(command, check=False, pass_fds=keep, env=_environment(source)).returncode
+        if lock is not None:
+            _swept(study.results, "killed jobs", console)
+    out = study.results / "report.html"
+    if plans:
+        return code
+    for sentence in _scheduler_faults(study.root, started):
+        console.print(sentence)
+    if code == 0 and out.exists():
+        console.print(f"report: {out}")
+        for one in changed_inputs(study):
+            console.print(f"changed while the study ran: {one.sentence()} ('treset run')", style="yellow")
+    elif code:
+        console.print(f"not finished: the faults are above, logs in {study.results / 'logs'}; 'treset run' resumes")
+    return code
+
+
+def _profile(source: Path, profile: str) -> Path:
     shipped = source.parent / "workflow" / "profiles" / profile
     chosen = shipped if shipped.is_dir() else Path(profile)
     if not (chosen / "config.yaml").is_file():
@@ -52,15 +110,97 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
         raise TresetError(
             f"no profile '{profile}': shipped are {known}; a path to a folder with a config.yaml works too"
         )
-    if find_spec("snakemake") is None:
-        raise TresetError("snakemake is not installed: pip install snakemake")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(source), "--configfile", str(config.resolve())]
-    command += ["--directory", str(study.root)]
-    command += ["--workflow-profile", str(chosen.resolve()), *extra]
-    code = subprocess.run(command, check=False).returncode
-    out = study.results / "report.html"
-    if code == 0 and out.exists():
-        console.print(f"report: {out}")
-    elif code:
-        console.print(f"not finished: the faults are above, logs in {study.results / 'logs'}; 'treset run' resumes")
-    return code
+    return chosen
+
+
+def _limits(profile: Path, extra: list[str]) -> list[str]:
+    """Give Snakemake this machine's memory, which nobody else counts where the jobs run here.
+
+    Jobs then wait for each other rather than run out of memory together.
+    """
+    settings: dict[str, Any] = yaml.safe_load((profile / "config.yaml").read_text(encoding="utf-8")) or {}
+    given = settings.get("resources") or {}
+    memory = _memory_mb()
+    asked = any(word in ("--resources", "--res") or word.startswith(("--executor", "-e")) for word in extra)
+    if "executor" in settings or not isinstance(given, dict) or "mem_mb" in given or asked or memory is None:
+        return []
+    return ["--resources", *(f"{name}={value}" for name, value in {**given, "mem_mb": memory}.items())]
+
+
+def _memory_mb() -> int | None:
+    """Nine tenths of the memory, so that the system keeps some."""
+    path = Path("/proc/meminfo")
+    if not path.exists():
+        return None
+    found = re.search(r"MemTotal:\s+(\d+) kB", path.read_text())
+    return int(int(found.group(1)) / 1024 * 0.9) if found else None
+
+
+def _forced(study: Study, changed: list[Changed], extra: list[str]) -> list[str]:
+    """Have what was made of changed files made again: Snakemake looks at times, which a copy may have kept.
+
+    Where the user forces jobs too, the files join theirs in ``extra``: of two such options Snakemake heeds the last.
+    """
+    if not changed:
+        return []
+    files = [prepared_file(study, one.sample) for one in changed]
+    root = study.root
+    names = [str(path.relative_to(root) if path.is_relative_to(root) else path) for path in files]
+    for option in ("--forcerun", "-R"):
+        if option in extra:
+            place = extra.index(option) + 1
+            extra[place:place] = names
+            return []
+    return ["--forcerun", *names]
+
+
+def _writable(results: Path) -> None:
+    """Refuse to start where the results cannot be written: Snakemake would say so once for every job."""
+    folder = results
+    while not folder.exists():
+        folder = folder.parent
+    probe = folder / f".{os.getpid():08x}.writable"
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise TresetError(
+            f"{folder}: the folder of the results cannot be written ({error.strerror}): change its permissions, free "
+            "space, or set 'results' in the config to another folder"
+        ) from None
+
+
+def _environment(source: Path) -> dict[str, str]:
+    """Name the checkout for ``envs/*.post-deploy.sh``, which installs treset into a new conda environment."""
+    checkout = {"TRESET_SOURCE": str(source.parent)} if (source.parent / "pyproject.toml").is_file() else {}
+    return {**checkout, **os.environ}
+
+
+def _swept(results: Path, whose: str, console: Console) -> None:
+    removed = sweep(results)
+    if removed:
+        console.print(f"removed {removed} half-written file{'s' if removed > 1 else ''} of {whose}")
+
+
+def sweep(results: Path) -> int:
+    """Delete the temporary files that killed jobs left; none is in use while the study's lock is held.
+
+    Returns
+    -------
+    How many there were.
+    """
+    left = [path for path in results.rglob(".*") if path.is_file() and _TEMPORARY.fullmatch(path.name)]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
+def _scheduler_faults(root: Path, since: float) -> list[str]:
+    """Say what Slurm itself did to jobs (memory, time, a node), those that a retry mended too; no rule's log has it."""
+    found = []
+    for path in sorted((root / ".snakemake" / "slurm_logs").rglob("*.log")):
+        if path.stat().st_mtime >= since:
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            told = [line for line in lines if line.startswith("slurmstepd") and "error" in line]
+            found += [f"slurm job {path.stem}: {line} ({path})" for line in told[-1:]]
+    return found

@@ -61,11 +61,11 @@ def file_format(path: Path | str) -> str:
         There is no such file, or it is none of these.
     """
     path = Path(path)
-    if path.is_dir():
-        return "10x_folder"
-    if not path.is_file():
-        raise TresetError(f"{path}: there is no such file; check the path in the sample sheet.")
     try:
+        if path.is_dir():
+            return "10x_folder"
+        if not path.is_file():
+            raise TresetError(f"{path}: there is no such file; check the path in the sample sheet.")
         with path.open("rb") as stream:
             start = stream.read(len(_HDF5))
     except OSError as error:

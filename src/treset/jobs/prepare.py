@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from treset.io import check_values, read_sample
+from treset.io.checksum import unchanged, write_record
 from treset.io.h5ad import write_h5ad
 from treset.io.panel import apply_panel
 from treset.io.table import write_tsv
@@ -40,6 +41,7 @@ def prepare(
     cells: Path,
     quality: Path,
     clean: Path | None = None,
+    record: Path | None = None,
 ) -> None:
     """Read one sample's file, flag its cells, transform its values.
 
@@ -55,8 +57,16 @@ def prepare(
         Written: the AnnData of all events and the table of kept and dropped counts.
     clean
         Written where given: what the steps before the filters did, ``sample step measure channel before after note``.
+    record
+        Written where given: size, time and SHA-256 of the file as it was read (:mod:`treset.io.checksum`).
+
+    Raises
+    ------
+    TresetError
+        The file cannot be read, is not what the study says, or changed while it was read.
     """
-    data = read_sample(file, settings.modality)
+    with unchanged(file, sample) as known:
+        data = read_sample(file, settings.modality)
     seed = sample_seed(settings.seed, sample)
     steps: list[tuple] = []
     if settings.modality == "rna":
@@ -101,6 +111,8 @@ def prepare(
         rows = [(sample, *row) for row in steps]
         write_tsv(pd.DataFrame(rows, columns=CLEAN_COLUMNS), clean)
     write_h5ad(done, cells)
+    if record is not None:
+        write_record(known, record)
 
 
 def _scrublet():

@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import pandas as pd
+
 from treset.fingerprint import code_hash
+from treset.io.checksum import read_record
 from treset.io.files import atomic
+from treset.io.table import write_tsv
 from treset.plain import to_plain
+from treset.study.inputs import record_file
 from treset.study.model import Study
 
 #: What is recorded of a choice of backend.
@@ -58,6 +63,7 @@ def provenance(study: Study, folder: Path, backend: dict[str, str], mapped: Sequ
         if source is not None and source.exists():
             with atomic(folder / source.name) as path:
                 shutil.copyfile(source, path)
+    write_tsv(input_table(study), folder / "inputs.tsv")
     target = folder / "run.json"
     with atomic(target) as path:
         path.write_text(json.dumps(run, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -80,6 +86,23 @@ def _ran(path: Path) -> dict[str, str]:
         return {}
     with h5py.File(path, "r") as file:
         return {key: str(value) for key, value in read_elem(file["uns/treset"]).items()}
+
+
+def input_table(study: Study) -> pd.DataFrame:
+    """The files that the results rest on, as they were when they were read.
+
+    Returns
+    -------
+    Columns sample, file (relative to the study's folder where it lies in it), bytes, sha256; one row an included sample
+    that has a record.
+    """
+    rows = []
+    for sample, name in zip(study.included["sample"], study.included["file"], strict=True):
+        known, path = read_record(record_file(study, sample)), Path(name)
+        if known is not None:
+            shown = path.relative_to(study.root) if path.is_relative_to(study.root) else path
+            rows.append((sample, shown.as_posix(), known.bytes, known.sha256))
+    return pd.DataFrame(rows, columns=["sample", "file", "bytes", "sha256"])
 
 
 def report(study: Study, results: Path) -> None:

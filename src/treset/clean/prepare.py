@@ -41,7 +41,9 @@ class Cleaned:
         self.rows.append((step, "", "", np.nan, np.nan, note))
 
 
-def clean_sample(adata: AnnData, settings: Clean, modality: Modality, sample: str) -> Cleaned:
+def clean_sample(
+    adata: AnnData, settings: Clean, modality: Modality, sample: str, cofactor: float | None = None
+) -> Cleaned:
     """Run the steps that the study asks for: beads, spillover, time.
 
     Parameters
@@ -55,6 +57,8 @@ def clean_sample(adata: AnnData, settings: Clean, modality: Modality, sample: st
         Mass or flow cytometry.
     sample
         For messages.
+    cofactor
+        Of the arcsinh for channels without their own, for the judgement of time. Default: the modality's.
 
     Raises
     ------
@@ -68,6 +72,8 @@ def clean_sample(adata: AnnData, settings: Clean, modality: Modality, sample: st
     spill = _chosen_spillover(settings.spillover, carried, modality, sample, done)
     if spill is not None:
         _compensate(adata, spill, modality, sample, done)
+    if settings.time:
+        _judge_time(adata, modality, cofactor, done)
     return done
 
 
@@ -168,6 +174,38 @@ def _compensate(adata: AnnData, spill: Spillover, modality: Modality, sample: st
     columns = [channels.index(name) for name in spill.receivers]
     _medians("spillover", channels, columns, before, after, done)
     adata.X = after
+
+
+def _judge_time(adata: AnnData, modality: Modality, cofactor: float | None, done: Cleaned) -> None:
+    from treset.clean.flow_rate import flow_rate
+    from treset.clean.peaks import unstable
+    from treset.normalise.cytometry import default_cofactor
+
+    column = _of_role(adata.var["role"].astype(str).to_list(), "time")
+    moments = np.asarray(adata.X)[:, column[0]].astype(np.float64) if column else np.zeros(0)
+    if not len(moments) or moments.max() <= moments.min():
+        done.say("time", "not applied: the panel has no time channel, or no time passes")
+        return
+    rate = flow_rate(moments)
+    if not len(rate.counts):
+        done.say("time", "flow rate not judged: too few events")
+    clogs = (
+        f"{int(rate.low.sum())} stretches clogged ({rate.lost:.6g} units of time), {int(rate.high.sum())} in a burst"
+    )
+    done.flags["flow_rate"] = (rate.events(moments), "half to twice the usual rate", clogs if len(rate.counts) else "")
+    measured = adata.var["role"].isin(["lineage", "state"]).to_numpy()
+    own = adata.var["cofactor"].to_numpy(float)[measured]
+    scale = np.where(np.isfinite(own), own, cofactor or default_cofactor(modality))
+    values = np.arcsinh(np.asarray(adata.X)[:, measured] / scale)
+    found = unstable(values, np.argsort(moments, kind="stable"), skip_zeros=modality == "mass_cytometry")
+    if not found.bins:
+        done.say("time", "signal over time not judged: too few events")
+    names = adata.var["marker"].to_numpy(dtype=str)[measured]
+    ranked = [c for c in np.argsort(-found.channels, kind="stable") if found.channels[c] > 0]
+    worst = [f"{names[c]} ({100 * found.channels[c]:.0f} % of bins)" for c in ranked]
+    note = f"{found.bins} bins: {100 * found.by_tree:.1f} % by the tree, {100 * found.by_mad:.1f} % by deviation"
+    note += f": {', '.join(worst[:5])}" if worst else ""
+    done.flags["signal_over_time"] = (found.events, "peaks within 6 MAD of their median", note if found.bins else "")
 
 
 def _medians(

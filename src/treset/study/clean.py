@@ -5,21 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from treset.errors import TresetError
+from treset.study.confounding import confounded
 from treset.study.document import Document
-from treset.study.faults import Collector
+from treset.study.faults import Collector, listed, shown
 from treset.study.model import Config
 from treset.study.sheet import Sheet, absolute
 
 
-def check_clean(config: Config, document: Document, sheet: Sheet | None, root: Path, faults: Collector) -> None:
+def check_clean(config: Config, document: Document, root: Path, faults: Collector) -> None:
     """Check the block ``clean``.
 
     Parameters
     ----------
     config, document
         The settings and their places.
-    sheet
-        The samples; None where they could not be read.
     root
         The study's folder.
     faults
@@ -48,6 +47,45 @@ def check_clean(config: Config, document: Document, sheet: Sheet | None, root: P
         faults.add(document.where(("clean", "bead_baseline")), sentence)
     if cytometry_only["spillover"] and config.modality != "rna":
         _matrix(absolute(asked.spillover, root), document, faults)
+
+
+def check_batches(config: Config, document: Document, sheet: Sheet | None, faults: Collector) -> None:
+    """Report what batches are confounded with, refuse corrections that would take it for an effect of the batch.
+
+    Parameters
+    ----------
+    config, document
+        The settings and their places.
+    sheet
+        The samples; None where they could not be read.
+    faults
+        Receives faults and warnings.
+    """
+    if sheet is None or not sheet.whole or document.is_broken("clean") or document.is_broken("cohort"):
+        return
+    rows = sheet.included
+    levelled = config.clean.batch == "cytonorm"
+    for found in confounded(rows):
+        if found.complete and config.cohort.batch == "harmony":
+            sentence = f"{found.sentence}, and cohort.batch: harmony would take both out: set cohort.batch: none"
+            faults.add(document.where(("cohort", "batch")), sentence)
+            continue
+        rest = "the anchors alone tell them apart" if levelled else "read the results with that in mind"
+        faults.warn(shown(sheet.file), f"{found.sentence}; {rest}")
+    if not levelled:
+        return
+    where = document.where(("clean", "batch"))
+    batches = list(dict.fromkeys(rows["batch"]))
+    if len(batches) < 2:
+        faults.add(where, "clean.batch is cytonorm, but the sheet has one batch only: set clean.batch: none")
+        return
+    anchored = set(rows.loc[rows["anchor"].astype(bool), "batch"])
+    if lacking := [batch for batch in batches if batch not in anchored]:
+        sentence = (
+            f"clean.batch is cytonorm, which needs an anchor (a shared control) in every batch, and {listed(lacking)} "
+            "have none: mark the control's rows in the column anchor, or set clean.batch: none"
+        )
+        faults.add(where, sentence)
 
 
 def _matrix(path: Path, document: Document, faults: Collector) -> None:

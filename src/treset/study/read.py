@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from treset.study.clean import check_clean
+from treset.study.clean import check_batches, check_clean
 from treset.study.config import read_config, study_root
 from treset.study.document import Document
 from treset.study.faults import Collector, folded, hint, shown
@@ -125,7 +125,8 @@ class _Parts:
 
 
 def _cross_checks(config: Config, document: Document, parts: _Parts, faults: Collector) -> None:
-    check_clean(config, document, parts.sheet, study_root(document.file), faults)
+    check_clean(config, document, study_root(document.file), faults)
+    check_batches(config, document, parts.sheet, faults)
     _overrides(config, document, parts, faults)
     check_questions(Asked(config, document, parts.sheet, parts.populations, parts.signatures, faults))
     measured = None if parts.panel is None else panel_markers(parts.panel)

@@ -156,6 +156,7 @@ def power(
 
 app.command()(clean.debarcode)
 app.command()(clean.spillover)
+app.add_typer(clean.export, name="export")
 
 
 def find_config(given: Path | None) -> Path:

@@ -15,7 +15,7 @@ from treset.clean.distances import compare
 from treset.errors import TresetError
 from treset.phenotype.som import train_som, winners
 
-#: Quantiles of which a spline is made (the paper's 99).
+#: Quantiles of which a spline is made.
 QUANTILES = np.linspace(0.01, 0.99, 99)
 #: Fewest cells of a cluster in a batch for a spline of its own.
 FEWEST = 50
@@ -71,7 +71,7 @@ def train(anchors: Mapping[str, np.ndarray], clusters: int | None = None, seed: 
         Batch -> transformed values of its control, shape (cells, markers).
     clusters
         Metaclusters. Default: the most, up to 10, whose shares are alike in all batches (coefficient of variation of
-        each at most 1.5, the paper's test) and that have 50 cells in each.
+        each at most 1.5, as in CytoNorm's own test) and that have 50 cells in each.
     seed
         Of the map.
 

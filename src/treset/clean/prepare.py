@@ -67,7 +67,7 @@ def clean_sample(
     """
     done = Cleaned()
     if settings.beads != "none":
-        _level_beads(adata, settings, done)
+        _level_beads(adata, settings, sample, done)
     carried = adata.uns.pop("treset_spillover", None)
     spill = _chosen_spillover(settings.spillover, carried, modality, sample, done)
     if spill is not None:
@@ -77,7 +77,7 @@ def clean_sample(
     return done
 
 
-def _level_beads(adata: AnnData, settings: Clean, done: Cleaned) -> None:
+def _level_beads(adata: AnnData, settings: Clean, sample: str, done: Cleaned) -> None:
     from treset.clean import beads as steps
     from treset.clean.masses import metal_mass
 
@@ -86,7 +86,10 @@ def _level_beads(adata: AnnData, settings: Clean, done: Cleaned) -> None:
     if not time or not dna:
         done.say("beads", "not applied: the panel has no time channel or no DNA channel")
         return
-    columns = steps.bead_columns(channels, settings.beads)
+    try:
+        columns = steps.bead_columns(channels, settings.beads)
+    except TresetError as error:
+        raise TresetError(f"Sample {sample}: {error}") from None
     values = np.asarray(adata.X)
     found = steps.find_beads(values[:, columns], values[:, dna])
     moments = values[:, time[0]].astype(np.float64)

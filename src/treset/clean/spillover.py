@@ -52,7 +52,14 @@ def already_compensated(channels: Sequence[str], spill: Spillover) -> bool:
     return all(name not in named and f"Comp-{name}" in named for name in spill.receivers)
 
 
-def _columns(channels: Sequence[str], spill: Spillover) -> list[int]:
+def columns_of(channels: Sequence[str], spill: Spillover) -> list[int]:
+    """Give the columns of the matrix's channels.
+
+    Raises
+    ------
+    TresetError
+        The file lacks one of them.
+    """
     place = {name: number for number, name in enumerate(channels)}
     if lacking := [name for name in spill.receivers if name not in place]:
         raise TresetError(
@@ -86,7 +93,7 @@ def compensate_flow(values: np.ndarray, channels: Sequence[str], spill: Spillove
     TresetError
         A channel of the matrix is not in the file; the matrix is not square, or singular to working accuracy.
     """
-    columns = _columns(channels, spill)
+    columns = columns_of(channels, spill)
     if set(spill.emitters) != set(spill.receivers):
         raise TresetError(
             f"{spill.source}: flow cytometry needs a square matrix, it has {len(spill.emitters)} rows and "
@@ -128,7 +135,7 @@ def compensate_mass(values: np.ndarray, channels: Sequence[str], spill: Spillove
     TresetError
         A channel of the matrix is not in the file, a value is not finite, or the rows depend on each other.
     """
-    columns = _columns(channels, spill)
+    columns = columns_of(channels, spill)
     matrix = np.eye(len(columns))
     matrix[[spill.receivers.index(name) for name in spill.emitters]] = spill.matrix
     result = np.asarray(values, dtype=np.float64).copy()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from treset.errors import TresetError
 from treset.study.confounding import confounded
 from treset.study.document import Document
 from treset.study.faults import Collector, listed, shown
-from treset.study.model import Config
+from treset.study.model import Config, Study
 from treset.study.sheet import Sheet, absolute
 
 
@@ -86,6 +87,40 @@ def check_batches(config: Config, document: Document, sheet: Sheet | None, fault
             "have none: mark the control's rows in the column anchor, or set clean.batch: none"
         )
         faults.add(where, sentence)
+
+
+def check_spillover(study: Study, where: Callable[[str], str], faults: Collector) -> None:
+    """Check that the spillover matrices fit the files, by their headers: found now, not hours later.
+
+    Parameters
+    ----------
+    study
+        A checked study.
+    where
+        Sample -> the place of its file in the sheet.
+    faults
+        Receives one sentence a sample whose matrix cannot be applied.
+    """
+    from treset.clean.spillover import already_compensated, columns_of, read_spillover_csv
+    from treset.io import file_format
+    from treset.io.fcs import read_header
+    from treset.io.spill import parse_spillover, spillover_keyword
+
+    asked = study.clean.spillover
+    if asked == "none" or study.modality == "rna" or (asked == "auto" and study.modality != "flow_cytometry"):
+        return
+    own = None if asked == "auto" else read_spillover_csv(absolute(asked, study.root))
+    for sample, file in zip(study.included["sample"], study.included["file"], strict=True):
+        if not Path(file).is_file() or file_format(file) != "fcs":
+            continue
+        header = read_header(file)
+        keyword, text = spillover_keyword(header.text)
+        try:
+            spill = own or (parse_spillover(keyword, text) if keyword else None)
+            if spill is not None and not spill.is_identity and not already_compensated(header.channels, spill):
+                columns_of(header.channels, spill)
+        except TresetError as error:
+            faults.add(where(str(sample)), str(error).removesuffix("."))
 
 
 def _matrix(path: Path, document: Document, faults: Collector) -> None:

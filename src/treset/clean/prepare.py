@@ -50,7 +50,7 @@ def clean_sample(
     ----------
     adata
         Raw events after `treset.io.panel.apply_panel`. ``X`` is changed in place where a step changes values, and
-        ``uns["treset_spillover"]`` is taken out.
+        ``uns["treset_spillover"]`` and ``uns["treset_transformation"]`` are taken out.
     settings
         The study's.
     modality
@@ -68,10 +68,10 @@ def clean_sample(
     done = Cleaned()
     if settings.beads != "none":
         _level_beads(adata, settings, sample, done)
-    carried = adata.uns.pop("treset_spillover", None)
+    carried, transformed = adata.uns.pop("treset_spillover", None), adata.uns.pop("treset_transformation", "")
     spill = _chosen_spillover(settings.spillover, carried, modality, sample, done)
     if spill is not None:
-        _compensate(adata, spill, modality, sample, done)
+        _compensate(adata, spill, modality, sample, done, transformed, settings.spillover)
     if settings.time:
         _judge_time(adata, modality, cofactor, done)
     return done
@@ -156,8 +156,10 @@ def _chosen_spillover(
     return spill
 
 
-def _compensate(adata: AnnData, spill: Spillover, modality: Modality, sample: str, done: Cleaned) -> None:
-    from treset.clean.spillover import already_compensated, compensate_flow, compensate_mass
+def _compensate(
+    adata: AnnData, spill: Spillover, modality: Modality, sample: str, done: Cleaned, transformed: str, asked: str
+) -> None:
+    from treset.clean.spillover import already_compensated, columns_of, compensate_flow, compensate_mass, not_linear
 
     channels = list(adata.var_names)
     if already_compensated(channels, spill):
@@ -166,6 +168,11 @@ def _compensate(adata: AnnData, spill: Spillover, modality: Modality, sample: st
     apply = compensate_flow if modality == "flow_cytometry" else compensate_mass
     before = np.asarray(adata.X)
     try:
+        if why := not_linear(transformed, before[:, columns_of(channels, spill)]):
+            if asked != "auto":
+                raise TresetError(f"{spill.source}: {why}, and a matrix is of linear ones; set clean.spillover: none.")
+            done.say("spillover", f"{spill.source} was not applied: {why}; export raw intensities")
+            return
         after = apply(before, channels, spill).astype(np.float32)
     except TresetError as error:
         raise TresetError(f"Sample {sample}: {error}") from None

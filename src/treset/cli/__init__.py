@@ -1,4 +1,4 @@
-"""The commands: init, check, run, doctor, simulate, monitor."""
+"""The commands: init, check, run, doctor, simulate, monitor, power, debarcode, spillover, export."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def check_spillover(study: Study, where: Callable[[str], str], faults: Collector
     faults
         Receives one sentence a sample whose matrix cannot be applied.
     """
-    from treset.clean.spillover import already_compensated, columns_of, read_spillover_csv
+    from treset.clean.spillover import already_compensated, columns_of, not_linear, read_spillover_csv
     from treset.io import file_format
     from treset.io.fcs import read_header
     from treset.io.spill import parse_spillover, spillover_keyword
@@ -115,9 +115,14 @@ def check_spillover(study: Study, where: Callable[[str], str], faults: Collector
             continue
         header = read_header(file)
         keyword, text = spillover_keyword(header.text)
+        if not keyword and own is None:
+            continue
         try:
             spill = own or (parse_spillover(keyword, text) if keyword else None)
-            if spill is not None and not spill.is_identity and not already_compensated(header.channels, spill):
+            if why := not_linear(header.text.get("TRANSFORMATION", "")):
+                told = faults.warn if own is None else faults.add
+                told(where(str(sample)), f"{why}; no spillover matrix is applied: export raw intensities")
+            elif spill is not None and not spill.is_identity and not already_compensated(header.channels, spill):
                 columns_of(header.channels, spill)
         except TresetError as error:
             faults.add(where(str(sample)), str(error).removesuffix("."))

@@ -89,3 +89,8 @@ def test_a_csv_matrix_is_checked_against_the_files(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(",A,Y\nA,1,0.1\nY,0,1\n")
     with pytest.raises(Faults, match=r"lacks \(Y\)"):
         check_files(read_study(study(tmp_path, "{spillover: m.csv}", "mass_cytometry")))
+
+
+def test_transformed_files_are_told_by_their_headers(tmp_path: Path) -> None:
+    warnings = check_files(read_study(study(tmp_path, SPILL="2,A,B,1,0.1,0,1", TRANSFORMATION="custom")))
+    assert len([warning for warning in warnings if "no spillover matrix is applied" in warning]) == 2

@@ -30,7 +30,7 @@ from benchmarks.fuzz_fcs import run as fuzz
 
 from treset import simulate
 from treset.clean.beads import bead_columns, bead_slopes, find_beads
-from treset.clean.cytonorm import level, train_and_judge
+from treset.clean.cytonorm import level, train, train_and_judge
 from treset.clean.debarcode import Key, apply_cutoffs, assign, cutoffs, single_stain_key
 from treset.clean.distances import compare
 from treset.clean.flow_rate import flow_rate
@@ -259,6 +259,7 @@ def batches(folder: Path) -> list[Row]:
         return found, names
 
     (anchors, names), (unseen, _) = plates(1), plates(2)
+    alone = train(anchors)
     learnt, _ = train_and_judge(anchors, names)
     done = {plate: level(values, plate, learnt) for plate, values in unseen.items()}
     everything = {plate: np.full(len(values), "x") for plate, values in unseen.items()}
@@ -269,6 +270,9 @@ def batches(folder: Path) -> list[Row]:
                      for p in anchors])  # fmt: skip
     fall = 100 * (1 - table["emd_after"].mean() / table["emd_before"].mean())
     each = 100 * (1 - table["emd_after"] / table["emd_before"])
+    every = {plate: level(values, plate, alone) for plate, values in unseen.items()}
+    kernel = compare(unseen, every, everything, names).query("population == 'cells'")
+    kernel_fall = 100 * (1 - kernel["emd_after"].mean() / kernel["emd_before"].mean())
     large = (table["emd_before"] > 0.2) | (table["emd_after"] > 0.2)
     width = 100 * (table["mad_after"].mean() / table["mad_before"].mean() - 1)
     wide = table["mad_before"] >= 0.05
@@ -278,7 +282,8 @@ def batches(folder: Path) -> list[Row]:
         ("cytonorm", "mean EMD between plates, before", table["emd_before"].mean(), "", None),
         ("cytonorm", "mean EMD between plates, after", table["emd_after"].mean(), "", None),
         ("cytonorm", "mean EMD of two replicates of one plate", float(floor), "", None),
-        ("cytonorm", "fall of the mean EMD", fall, "%", fall >= 40),
+        ("cytonorm", "fall of the mean EMD, nothing taken back", kernel_fall, "%", kernel_fall >= 40),
+        ("cytonorm", "fall of the mean EMD, as a study does it", fall, "%", fall >= 40),
         ("cytonorm", "mean fall of a marker's EMD, markers with EMD > 0.2", each[large].mean(), "%",
          each[large].mean() >= 40),
         ("cytonorm", "mean fall of a marker's EMD, all markers", each.mean(), "%", each.mean() >= 40),

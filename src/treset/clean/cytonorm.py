@@ -5,6 +5,7 @@ Own code after the paper: `cytonormpy` needs flowio <= 1.3 and two further packa
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,8 @@ MAX_CV = 1.5
 #: A width below this (transformed units) is noise around zero; a change of the width beyond this share is a harm.
 _LEAST_MAD, _MAD_CHANGE = 0.05, 0.10
 _FOLDS = 5
+#: Deals of the cells, at most this many of each batch, and the level of the test that batches differ at all.
+_PERMUTATIONS, _PERMUTED_CELLS, _LEVEL = 99, 5_000, 0.05
 _SIDE, _MOST_CELLS = 10, 50_000
 
 
@@ -109,7 +112,8 @@ def train_and_judge(
 ) -> tuple[Levelling, pd.DataFrame]:
     """Learn from the anchors, and take back what does not help.
 
-    Each fifth of the anchors' cells is levelled by what the other four teach: a marker is left as it was where the
+    A marker is left as it was where its batches differ by no more than chance (permutation of the cells, 5 %). Each
+    fifth of the anchors' cells is levelled by what the other four teach: a marker is left as it was, too, where the
     earth mover's distance between the batches does not fall so, or where the median absolute deviation of a marker
     (0.05 or more) changes by more than 10 %.
 
@@ -139,11 +143,40 @@ def train_and_judge(
     worse = (whole["emd_after"] >= whole["emd_before"]).to_numpy()
     change = (whole["mad_after"] - whole["mad_before"]).abs()
     wide = ((whole["mad_before"] >= _LEAST_MAD) & (change > _MAD_CHANGE * whole["mad_before"])).to_numpy()
-    reason = np.select([worse, wide], ["batches did not come closer", "the width changed by over 10 %"], "")
+    chance = ~_differ(anchors, seed)
+    reason = np.select(
+        [chance, worse, wide],
+        ["no difference beyond chance", "batches did not come closer", "the width changed by over 10 %"],
+        "",
+    )
     verdict = dict(zip(names, reason, strict=True))
     table["corrected"] = [verdict[marker] == "" for marker in table["marker"]]
     table["reason"] = [verdict[marker] for marker in table["marker"]]
     return replace(learnt, markers=reason == ""), table
+
+
+def _differ(anchors: Mapping[str, np.ndarray], seed: int) -> np.ndarray:
+    """Markers whose batches lie further apart than cells that were dealt out anew, in all but 5 % of deals.
+
+    The folds of an anchor share what is particular to its draw of cells, so that they cannot tell it from a batch.
+    """
+    rng = np.random.default_rng(seed)
+    size = min(_PERMUTED_CELLS, *(len(values) for values in anchors.values()))
+    drawn = np.stack([values[rng.choice(len(values), size, False)] for values in anchors.values()])
+    seen = _apart(drawn)
+    cells = drawn.reshape(-1, drawn.shape[2])
+    as_far = sum(
+        (_apart(cells[rng.permutation(len(cells))].reshape(drawn.shape)) >= seen).astype(int)
+        for _ in range(_PERMUTATIONS)
+    )
+    return (1 + as_far) / (1 + _PERMUTATIONS) <= _LEVEL
+
+
+def _apart(batches: np.ndarray) -> np.ndarray:
+    """Largest earth mover's distance of any two batches of as many cells: (batches, cells, markers) to (markers,)."""
+    ranked = np.sort(batches, axis=1)
+    pairs = itertools.combinations(ranked, 2)
+    return np.max([np.abs(first - second).mean(axis=0) for first, second in pairs], axis=0)
 
 
 def _metaclusters(codes: np.ndarray, nodes: Mapping[str, np.ndarray], asked: int | None) -> np.ndarray:

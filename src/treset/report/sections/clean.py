@@ -27,7 +27,7 @@ TIME = (
 )
 BATCH = (
     "Batches were levelled by their anchors (CytoNorm, Van Gassen 2020, doi:10.1002/cyto.a.23904), each marker only "
-    "where cells that did not teach it came closer."
+    "where its batches differed beyond chance and cells that did not teach it came closer."
 )
 
 
@@ -88,7 +88,7 @@ def _batches(batches: pd.DataFrame) -> list[Block]:
         )
     else:
         sentence += ": no marker came closer, so that all values are as they were"
-    caption = "Anchors only; transformed units. A marker that did not come closer was left as it was."
+    caption = "Anchors only; transformed units. Other markers were left as they were, for the reason given."
     labels = {
         "emd_before": "EMD before",
         "emd_after": "EMD after",

@@ -33,6 +33,8 @@ def inside(path):
 SHEET = STUDY.included.set_index("sample", drop=False)
 SHEET["file"] = [inside(path) for path in SHEET["file"]]
 SAMPLES = list(SHEET.index)
+LEVELLED = STUDY.clean.batch == "cytonorm"
+ANCHORS = list(SHEET.index[SHEET["anchor"].astype(bool)])
 MONITORS = [name for name in ("treg", "bcell", "signalling", "clinical", "discovery") if getattr(STUDY.monitors, name)]
 
 

@@ -28,7 +28,7 @@ rule prepare:
         file=lambda wildcards: SHEET.loc[wildcards.sample, "file"],
         spillover=spillover_file(),
     output:
-        cells=results("samples", "{sample}", "prepared.h5ad"),
+        cells=results("samples", "{sample}", "recorded.h5ad" if LEVELLED else "prepared.h5ad"),
         quality=results("samples", "{sample}", "quality.tsv"),
         clean=results("samples", "{sample}", "clean.tsv"),
         record=results("samples", "{sample}", "input.json"),
@@ -56,3 +56,45 @@ rule prepare:
         code=code_hash("treset.jobs.prepare"),
     script:
         "../scripts/prepare.py"
+
+
+if LEVELLED:
+
+    # What the anchors (one control in every batch) tell of the batches, and what it does to each marker.
+    rule batches:
+        input:
+            anchors=[results("samples", sample, "recorded.h5ad") for sample in ANCHORS],
+        output:
+            model=results("cohort", "levelling.npz"),
+            table=results("cohort", "batches.tsv"),
+        log:
+            results("logs", "batches.log"),
+        benchmark:
+            results("benchmarks", "batches.tsv")
+        threads: 1
+        resources:
+            mem_mb=megabytes(1000, 12),
+        params:
+            seed=STUDY.seed,
+            code=code_hash("treset.jobs.batches"),
+        script:
+            "../scripts/batches.py"
+
+    # Each sample brought to the common goal of the batches.
+    rule level:
+        input:
+            cells=results("samples", "{sample}", "recorded.h5ad"),
+            model=results("cohort", "levelling.npz"),
+        output:
+            cells=results("samples", "{sample}", "prepared.h5ad"),
+        log:
+            results("logs", "level", "{sample}.log"),
+        benchmark:
+            results("benchmarks", "level", "{sample}.tsv")
+        threads: 1
+        resources:
+            mem_mb=megabytes(800, 12),
+        params:
+            code=code_hash("treset.jobs.batches"),
+        script:
+            "../scripts/level.py"

@@ -41,20 +41,24 @@ class Cleaned:
         self.rows.append((step, "", "", np.nan, np.nan, note))
 
 
-def clean_sample(adata: AnnData, settings: Clean, modality: Modality, sample: str) -> Cleaned:
+def clean_sample(
+    adata: AnnData, settings: Clean, modality: Modality, sample: str, cofactor: float | None = None
+) -> Cleaned:
     """Run the steps that the study asks for: beads, spillover, time.
 
     Parameters
     ----------
     adata
         Raw events after `treset.io.panel.apply_panel`. ``X`` is changed in place where a step changes values, and
-        ``uns["treset_spillover"]`` is taken out.
+        ``uns["treset_spillover"]`` and ``uns["treset_transformation"]`` are taken out.
     settings
         The study's.
     modality
         Mass or flow cytometry.
     sample
         For messages.
+    cofactor
+        Of the arcsinh for channels without their own, for the judgement of time. Default: the modality's.
 
     Raises
     ------
@@ -63,15 +67,17 @@ def clean_sample(adata: AnnData, settings: Clean, modality: Modality, sample: st
     """
     done = Cleaned()
     if settings.beads != "none":
-        _level_beads(adata, settings, done)
-    carried = adata.uns.pop("treset_spillover", None)
+        _level_beads(adata, settings, sample, done)
+    carried, transformed = adata.uns.pop("treset_spillover", None), adata.uns.pop("treset_transformation", "")
     spill = _chosen_spillover(settings.spillover, carried, modality, sample, done)
     if spill is not None:
-        _compensate(adata, spill, modality, sample, done)
+        _compensate(adata, spill, modality, sample, done, transformed, settings.spillover)
+    if settings.time:
+        _judge_time(adata, modality, cofactor, done)
     return done
 
 
-def _level_beads(adata: AnnData, settings: Clean, done: Cleaned) -> None:
+def _level_beads(adata: AnnData, settings: Clean, sample: str, done: Cleaned) -> None:
     from treset.clean import beads as steps
     from treset.clean.masses import metal_mass
 
@@ -80,7 +86,10 @@ def _level_beads(adata: AnnData, settings: Clean, done: Cleaned) -> None:
     if not time or not dna:
         done.say("beads", "not applied: the panel has no time channel or no DNA channel")
         return
-    columns = steps.bead_columns(channels, settings.beads)
+    try:
+        columns = steps.bead_columns(channels, settings.beads)
+    except TresetError as error:
+        raise TresetError(f"Sample {sample}: {error}") from None
     values = np.asarray(adata.X)
     found = steps.find_beads(values[:, columns], values[:, dna])
     moments = values[:, time[0]].astype(np.float64)
@@ -147,8 +156,10 @@ def _chosen_spillover(
     return spill
 
 
-def _compensate(adata: AnnData, spill: Spillover, modality: Modality, sample: str, done: Cleaned) -> None:
-    from treset.clean.spillover import already_compensated, compensate_flow, compensate_mass
+def _compensate(
+    adata: AnnData, spill: Spillover, modality: Modality, sample: str, done: Cleaned, transformed: str, asked: str
+) -> None:
+    from treset.clean.spillover import already_compensated, columns_of, compensate_flow, compensate_mass, not_linear
 
     channels = list(adata.var_names)
     if already_compensated(channels, spill):
@@ -157,6 +168,11 @@ def _compensate(adata: AnnData, spill: Spillover, modality: Modality, sample: st
     apply = compensate_flow if modality == "flow_cytometry" else compensate_mass
     before = np.asarray(adata.X)
     try:
+        if why := not_linear(transformed, before[:, columns_of(channels, spill)]):
+            if asked != "auto":
+                raise TresetError(f"{spill.source}: {why}, and a matrix is of linear ones; set clean.spillover: none.")
+            done.say("spillover", f"{spill.source} was not applied: {why}; export raw intensities")
+            return
         after = apply(before, channels, spill).astype(np.float32)
     except TresetError as error:
         raise TresetError(f"Sample {sample}: {error}") from None
@@ -168,6 +184,38 @@ def _compensate(adata: AnnData, spill: Spillover, modality: Modality, sample: st
     columns = [channels.index(name) for name in spill.receivers]
     _medians("spillover", channels, columns, before, after, done)
     adata.X = after
+
+
+def _judge_time(adata: AnnData, modality: Modality, cofactor: float | None, done: Cleaned) -> None:
+    from treset.clean.flow_rate import flow_rate
+    from treset.clean.peaks import unstable
+    from treset.normalise.cytometry import default_cofactor
+
+    column = _of_role(adata.var["role"].astype(str).to_list(), "time")
+    moments = np.asarray(adata.X)[:, column[0]].astype(np.float64) if column else np.zeros(0)
+    if not len(moments) or moments.max() <= moments.min():
+        done.say("time", "not applied: the panel has no time channel, or no time passes")
+        return
+    rate = flow_rate(moments)
+    if not len(rate.counts):
+        done.say("time", "flow rate not judged: too few events")
+    clogs = (
+        f"{int(rate.low.sum())} stretches clogged ({rate.lost:.6g} units of time), {int(rate.high.sum())} in a burst"
+    )
+    done.flags["flow_rate"] = (rate.events(moments), "half to twice the usual rate", clogs if len(rate.counts) else "")
+    measured = adata.var["role"].isin(["lineage", "state"]).to_numpy()
+    own = adata.var["cofactor"].to_numpy(float)[measured]
+    scale = np.where(np.isfinite(own), own, cofactor or default_cofactor(modality))
+    values = np.arcsinh(np.asarray(adata.X)[:, measured] / scale)
+    found = unstable(values, np.argsort(moments, kind="stable"), skip_zeros=modality == "mass_cytometry")
+    if not found.bins:
+        done.say("time", "signal over time not judged: too few events")
+    names = adata.var["marker"].to_numpy(dtype=str)[measured]
+    ranked = [c for c in np.argsort(-found.channels, kind="stable") if found.channels[c] > 0]
+    worst = [f"{names[c]} ({100 * found.channels[c]:.0f} % of bins)" for c in ranked]
+    note = f"{found.bins} bins: {100 * found.by_tree:.1f} % by the tree, {100 * found.by_mad:.1f} % by deviation"
+    note += f": {', '.join(worst[:5])}" if worst else ""
+    done.flags["signal_over_time"] = (found.events, "peaks within 6 MAD of their median", note if found.bins else "")
 
 
 def _medians(

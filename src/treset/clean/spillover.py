@@ -14,6 +14,8 @@ from treset.io.spill import Spillover, checked
 
 #: A matrix that multiplies noise by more than this is no spillover matrix that was measured.
 _MAX_CONDITION = 1e6
+#: The largest value of linear intensities is above this.
+_LEAST_TOP = 20.0
 
 
 def read_spillover_csv(path: Path | str) -> Spillover:
@@ -52,7 +54,41 @@ def already_compensated(channels: Sequence[str], spill: Spillover) -> bool:
     return all(name not in named and f"Comp-{name}" in named for name in spill.receivers)
 
 
-def _columns(channels: Sequence[str], spill: Spillover) -> list[int]:
+def not_linear(keyword: str, values: np.ndarray | None = None) -> str:
+    """Say why intensities are no linear ones, "" where nothing speaks against it.
+
+    A spillover matrix is of linear intensities. Programs that transform them before the export (flowCore's
+    ``transform``, say) leave the matrix of the raw file in its keyword, and compensating twice or on a logarithmic
+    scale gives numbers that look right and are not.
+
+    Parameters
+    ----------
+    keyword
+        Value of ``TRANSFORMATION`` ("" where absent); flowCore writes ``custom`` after a transformation, and
+        ``applied`` after making amplified integers linear, which is no fault.
+    values
+        Of the matrix's channels, shape (events, channels). Default: judged by the keyword alone.
+
+    Returns
+    -------
+    The reason: the keyword, or no value of any channel reaches 20 (log10, logicle and arcsinh end between 4 and 13, the
+    linear scales of instruments above 100).
+    """
+    if keyword.strip().lower() == "custom":
+        return "keyword TRANSFORMATION is 'custom': intensities were transformed before the export"
+    if values is not None and values.size and (top := float(np.abs(values).max())) < _LEAST_TOP:
+        return f"no value reaches {_LEAST_TOP:g} (the largest is {top:.3g}): intensities were transformed"
+    return ""
+
+
+def columns_of(channels: Sequence[str], spill: Spillover) -> list[int]:
+    """Give the columns of the matrix's channels.
+
+    Raises
+    ------
+    TresetError
+        The file lacks one of them.
+    """
     place = {name: number for number, name in enumerate(channels)}
     if lacking := [name for name in spill.receivers if name not in place]:
         raise TresetError(
@@ -86,7 +122,7 @@ def compensate_flow(values: np.ndarray, channels: Sequence[str], spill: Spillove
     TresetError
         A channel of the matrix is not in the file; the matrix is not square, or singular to working accuracy.
     """
-    columns = _columns(channels, spill)
+    columns = columns_of(channels, spill)
     if set(spill.emitters) != set(spill.receivers):
         raise TresetError(
             f"{spill.source}: flow cytometry needs a square matrix, it has {len(spill.emitters)} rows and "
@@ -128,7 +164,7 @@ def compensate_mass(values: np.ndarray, channels: Sequence[str], spill: Spillove
     TresetError
         A channel of the matrix is not in the file, a value is not finite, or the rows depend on each other.
     """
-    columns = _columns(channels, spill)
+    columns = columns_of(channels, spill)
     matrix = np.eye(len(columns))
     matrix[[spill.receivers.index(name) for name in spill.emitters]] = spill.matrix
     result = np.asarray(values, dtype=np.float64).copy()

@@ -1,4 +1,4 @@
-"""The commands: init, check, run, doctor, simulate, monitor, parity, power."""
+"""The commands: init, check, run, doctor, simulate, monitor, power, parity, gates, debarcode, spillover, export."""
 
 from __future__ import annotations
 

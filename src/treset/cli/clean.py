@@ -1,4 +1,4 @@
-"""``treset debarcode`` and ``treset spillover``: what is done with files before there is a study."""
+"""``treset debarcode``, ``spillover`` and ``export``: files before a study, and after it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+export = typer.Typer(help="Write a finished study's labels for other programs.", no_args_is_help=True)
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -37,3 +38,19 @@ def spillover(
 
     found = measure_spillover(file, stains, out)
     console.print(f"wrote {out}: {len(found.emitters)} stains x {len(found.receivers)} channels")
+
+
+@export.command("fcs")
+def export_fcs(
+    out: Annotated[Path, typer.Option(help="Folder of the files.")],
+    config: Annotated[Path | None, typer.Argument(help="config.yaml of the study, or its folder.")] = None,
+    sample: Annotated[list[str] | None, typer.Option(help="Only this sample; repeatable.")] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Leave out the events that quality dropped.")] = False,
+) -> None:
+    """Write every sample as FCS with cluster, population and UMAP as channels."""
+    from treset.cli.commands import find_config
+    from treset.jobs.export import export_fcs as write
+    from treset.study import read_study
+
+    for path in write(read_study(find_config(config)), out, sample, dropped=not kept):
+        console.print(f"wrote {path}")

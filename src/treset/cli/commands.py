@@ -185,6 +185,7 @@ def power(
 app.command()(clean.debarcode)
 app.command()(clean.spillover)
 app.add_typer(gates_app, name="gates")
+app.add_typer(clean.export, name="export")
 
 
 def find_config(given: Path | None) -> Path:

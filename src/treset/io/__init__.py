@@ -163,6 +163,8 @@ def _read_fcs_sample(path: Path) -> AnnData:
     kept = {"format": header.version, "notes": [*header.notes, *notes]}
     name, text = spillover_keyword(header.text)
     matrix = {"treset_spillover": {"keyword": name, "text": text}} if name else {}
+    scale = header.text.get("TRANSFORMATION", "").strip()
+    matrix |= {"treset_transformation": scale} if scale else {}
     return AnnData(events, obs=obs, var=var, uns={"treset_io": kept, **matrix})
 
 

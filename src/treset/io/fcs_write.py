@@ -18,7 +18,7 @@ _HEADER_BYTES = 58
 #: The largest offset that fits the eight digits of a HEADER field.
 _MAX_HEADER_OFFSET = 99_999_999
 #: Keywords that the writer sets itself.
-STRUCTURAL = re.compile(
+_STRUCTURAL = re.compile(
     r"\$(BEGIN|END)(DATA|STEXT|ANALYSIS)|\$(BYTEORD|DATATYPE|MODE|NEXTDATA|PAR|TOT)|\$P\d+[BENS]", re.IGNORECASE
 )
 
@@ -70,6 +70,15 @@ def write_fcs(
         stream.write(memoryview(data).cast("B") if size else b"")
 
 
+def carried(text: Mapping[str, str]) -> dict[str, str]:
+    """Keywords that hold whatever the events: not those of layout and of single channels."""
+    return {
+        name: value
+        for name, value in text.items()
+        if not _STRUCTURAL.fullmatch(name) and not re.match(r"\$P\d+\D", name)
+    }
+
+
 def _as_float32(path: Path, events: np.ndarray) -> np.ndarray:
     if events.ndim != 2 or events.dtype.kind not in "fiub":
         raise TresetError(
@@ -119,7 +128,7 @@ def _keywords(
         if marker:
             pairs[f"$P{number}S"] = marker
     for key, value in extra.items():
-        if STRUCTURAL.fullmatch(key):
+        if _STRUCTURAL.fullmatch(key):
             raise TresetError(f"{path}: keyword {key} is set by the writer itself; leave it out of the keywords.")
         pairs[key.upper()] = str(value) or " "
     for key, value in pairs.items():

@@ -11,8 +11,8 @@ import pandas as pd
 from treset.clean.debarcode import Assignment, Key, apply_cutoffs, assign, cutoffs
 from treset.clean.key import read_key
 from treset.errors import TresetError
-from treset.io.fcs import FcsHeader, linearise, read_fcs, write_fcs
-from treset.io.fcs_write import STRUCTURAL
+from treset.io.fcs import linearise, read_fcs, write_fcs
+from treset.io.fcs_write import carried
 from treset.io.table import write_tsv
 
 UNASSIGNED = "unassigned"
@@ -63,18 +63,9 @@ def debarcode(
     for number, name in [*enumerate(key.samples), (-1, UNASSIGNED)]:
         inside = last.sample == number
         if inside.any():
-            write_fcs(out / f"{name}.fcs", events[inside], header.channels, header.markers, _carried(header))
+            write_fcs(out / f"{name}.fcs", events[inside], header.channels, header.markers, carried(header.text))
     write_tsv(table, out / "yields.tsv")
     return table
-
-
-def _carried(header: FcsHeader) -> dict[str, str]:
-    """Keywords that hold for any part of the file: not those of layout and channels."""
-    return {
-        name: value
-        for name, value in header.text.items()
-        if not STRUCTURAL.fullmatch(name) and not re.match(r"\$P\d+\D", name) and name != "$TOT"
-    }
 
 
 def _yields(key: Key, first: Assignment, last: Assignment, limits: np.ndarray) -> pd.DataFrame:

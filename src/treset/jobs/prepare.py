@@ -88,10 +88,10 @@ def prepare(
         panel = pd.DataFrame(list(settings.panel), columns=["channel", "marker", "role", "cofactor"])
         data = apply_panel(data, panel, settings.aliases, sample)
         check_values(data, sample)
-        cleaned = clean_sample(data, settings.clean, settings.modality, sample)
+        cofactor = settings.normalise.cofactor or normalise.default_cofactor(settings.modality)
+        cleaned = clean_sample(data, settings.clean, settings.modality, sample, cofactor)
         steps = cleaned.rows
         table = filters.flag(data, settings.quality.cytometry, cleaned.flags)
-        cofactor = settings.normalise.cofactor or normalise.default_cofactor(settings.modality)
         done = normalise.transform(data, cofactor)
     done.obs["sample"] = pd.Categorical([sample] * done.n_obs)
     done.obs["batch"] = pd.Categorical([batch] * done.n_obs)

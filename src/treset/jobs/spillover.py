@@ -12,6 +12,7 @@ import numpy as np
 from treset.clean.debarcode import apply_cutoffs, assign, cutoffs, single_stain_key
 from treset.clean.masses import metal_mass
 from treset.clean.single_stains import spillover_matrix
+from treset.clean.spillover import not_linear
 from treset.errors import TresetError
 from treset.io.fcs import linearise, read_fcs
 from treset.io.files import atomic
@@ -44,9 +45,12 @@ def measure_spillover(file: Path, stains: str, out: Path) -> Spillover:
     if lacking := [str(mass) for mass in asked if mass not in masses]:
         raise TresetError(f"{file}: has no channel of mass {', '.join(lacking)}; correct --stains.")
     stained = [masses[mass] for mass in asked]
+    beads = events[:, [header.channels.index(name) for name in stained]]
+    if why := not_linear(header.text.get("TRANSFORMATION", ""), beads):
+        raise TresetError(f"{file}: {why}, and spillover is measured on raw counts; export them.")
     channels = list(masses.values())
     key = single_stain_key(stained)
-    first = assign(events[:, [header.channels.index(name) for name in stained]], key)
+    first = assign(beads, key)
     last = apply_cutoffs(first, cutoffs(first, len(stained)))
     names = np.array([*stained, ""], dtype=object)[last.sample]
     found = spillover_matrix(events[:, [header.channels.index(name) for name in channels]], channels, names)

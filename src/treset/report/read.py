@@ -62,6 +62,10 @@ class Results:
     mapping: pd.DataFrame
     #: ``parity.json`` with ``current``: whether it is of these results; empty where no comparison was asked for.
     parity: dict = field(default_factory=dict)
+    #: What the steps before the filters did; empty where the run has no such file.
+    clean: pd.DataFrame = field(default_factory=pd.DataFrame)
+    #: Batches before and after levelling by anchors; empty where it was not asked for.
+    batches: pd.DataFrame = field(default_factory=pd.DataFrame)
     #: One sentence a file that is missing, keyed by its path in the results folder.
     gaps: dict[str, str] = field(default_factory=dict)
 
@@ -100,6 +104,8 @@ def read_results(study: Study, results: Path) -> Results:
         stability=rows("cohort/stability.tsv", "setting clusters ari_mean ari_min pairs stable chosen note"),
         mapping=rows("mapping.tsv", "sample cells unlike_sketch unassigned median_confidence"),
         parity=_parity(results, run),
+        clean=_optional(results / "clean.tsv"),
+        batches=_optional(results / "cohort" / "batches.tsv"),
         gaps=gaps,
     )
 
@@ -153,6 +159,10 @@ def _table(results: Path, name: str, columns: list[str], gaps: dict[str, str]) -
     return table
 
 
+def _optional(path: Path) -> pd.DataFrame:
+    return _tsv(path) if path.is_file() else pd.DataFrame()
+
+
 #: Columns of numbers; all others are text, so that an id such as 007 stays 007.
 NUMBERS = frozenset(
     {
@@ -160,6 +170,7 @@ NUMBERS = frozenset(
         *("gate_cells", "cluster_cells", "both", "precision", "recall", "f1", "ari"),
         *("setting", "clusters", "ari_mean", "ari_min", "pairs"),
         *("cells", "unlike_sketch", "unassigned", "median_confidence"),
+        *("before", "after", "emd_before", "emd_after", "mad_before", "mad_after"),
         *("confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
     }
 )

@@ -13,6 +13,7 @@ import pandas as pd
 from treset.errors import Faults, TresetError
 from treset.io import Peek, peek
 from treset.io.panel import propose_panel, reconcile
+from treset.study.clean import check_spillover
 from treset.study.document import read_document
 from treset.study.faults import Collector, listed, place, shown
 from treset.study.measurable import check_measured
@@ -51,6 +52,9 @@ def check_files(study: Study) -> list[str]:
         _check_genes(study, peeks, faults)
     else:
         _check_panel(study, peeks, places, faults)
+        # files that cannot be read have their own fault already
+        if len(peeks) == len(study.included):
+            check_spillover(study, lambda sample: _where(places, sample), faults)
     faults.stop()
     return faults.warnings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from treset.study.clean import check_clean
+from treset.study.clean import check_batches, check_clean
 from treset.study.config import read_config, study_root
 from treset.study.document import Document
 from treset.study.faults import Collector, folded, hint, shown
@@ -127,7 +127,8 @@ class _Parts:
 
 
 def _cross_checks(config: Config, document: Document, parts: _Parts, faults: Collector) -> None:
-    check_clean(config, document, parts.sheet, study_root(document.file), faults)
+    check_clean(config, document, study_root(document.file), faults)
+    check_batches(config, document, parts.sheet, faults)
     _overrides(config, document, parts, faults)
     check_questions(Asked(config, document, parts.sheet, parts.populations, parts.signatures, faults))
     measured = None if parts.panel is None else panel_markers(parts.panel)
@@ -161,6 +162,9 @@ def _frozen(config: Config, document: Document, root: Path, faults: Collector) -
             f"the frozen cohort {folder} has no {', '.join(lacking)}: name the cohort/ folder of finished results"
         )
         faults.add(where, sentence)
+    if config.clean.batch != "none":
+        sentence = "batches would be levelled anew, not as the frozen cohort's were: set clean.batch: none"
+        faults.add(document.where(("clean", "batch")), sentence)
     if config.gates.overrides:
         sentence = "thresholds set by hand have no effect on a frozen cohort: set them in the study that made it"
         faults.add(document.where(("gates", "overrides")), sentence)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import nnls as scipy_nnls
+from typer.testing import CliRunner
 
 from treset.clean.debarcode import apply_cutoffs, assign, cutoffs, single_stain_key
 from treset.clean.masses import metal_mass, receives
@@ -20,8 +21,11 @@ from treset.clean.nnls import nnls
 from treset.clean.prepare import clean_sample
 from treset.clean.single_stains import spillover_matrix
 from treset.clean.spillover import already_compensated, compensate_flow, compensate_mass, read_spillover_csv
+from treset.cli.commands import app
 from treset.errors import TresetError
+from treset.io.fcs import write_fcs
 from treset.io.spill import Spillover, parse_spillover
+from treset.jobs.spillover import measure_spillover
 from treset.study.model import Clean
 
 
@@ -165,6 +169,35 @@ def test_a_matrix_that_is_not_applied_is_told(asked, modality, told):
     assert adata.X[0, 0] == 105
 
 
+@pytest.mark.parametrize(
+    ("factor", "keyword", "told"),
+    [(1, "custom", "TRANSFORMATION is 'custom'"), (0.04, "", "no value reaches 20 (the largest is 4.2)")],
+)
+def test_transformed_intensities_are_not_compensated(tmp_path: Path, factor, keyword, told):
+    carried = {"keyword": "SPILL", "text": "2,A,B,1,0.2,0.1,1"}
+    adata = flow_sample(carried)
+    adata.uns["treset_transformation"] = keyword
+    adata.X = (adata.X * factor).astype(np.float32)
+    before = adata.X.copy()
+    done = clean_sample(adata, Clean(), "flow_cytometry", "s1")
+    assert told in done.rows[0][-1]
+    assert len(done.rows) == 1
+    np.testing.assert_array_equal(adata.X, before)
+    path = tmp_path / "m.csv"
+    path.write_text(",A,B\nA,1,0.2\nB,0.1,1\n")
+    # a file of mass cytometry carries no matrix of its own, and the keyword counts all the same
+    adata.uns["treset_transformation"] = keyword
+    with pytest.raises(TresetError, match="a matrix is of linear ones"):
+        clean_sample(adata, Clean(spillover=str(path)), "mass_cytometry", "s1")
+
+
+def test_integers_made_linear_are_compensated():
+    adata = flow_sample({"keyword": "SPILL", "text": "2,A,B,1,0.2,0.1,1"})
+    adata.uns["treset_transformation"] = "applied"
+    clean_sample(adata, Clean(), "flow_cytometry", "s1")
+    assert np.allclose(adata.X, [[100, 50], [100, 50]])
+
+
 def test_a_matrix_of_other_channels_stops_the_sample():
     adata = flow_sample({"keyword": "SPILL", "text": "2,A,X,1,0.2,0.1,1"})
     with pytest.raises(TresetError, match=r"^Sample s1: keyword SPILL: .* lacks \(X\)"):
@@ -194,6 +227,29 @@ def test_a_known_matrix_comes_back_from_single_stains():
     assert found.matrix == pytest.approx(truth, abs=0.002)
 
 
+def test_command_measures_a_matrix_that_a_study_can_read(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    channels = ["Gd155Di", "Gd156Di", "Lu175Di"]
+    truth = np.array([[1, 0.03, 0], [0.01, 1, 0], [0, 0, 1]])
+    pure = np.zeros((1500, 3))
+    pure[np.arange(1500), np.repeat(np.arange(3), 500)] = rng.lognormal(6, 0.3, 1500)
+    seen = rng.poisson(pure @ truth + 1).astype(np.float32)
+    source, out = tmp_path / "beads.fcs", tmp_path / "m.csv"
+    write_fcs(source, seen, channels)
+    result = CliRunner().invoke(app, ["spillover", str(source), "--stains", "155-156,175", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    read = read_spillover_csv(out)
+    assert read.emitters == tuple(channels)
+    assert read.matrix == pytest.approx(truth, abs=0.003)
+    write_fcs(source, np.arcsinh(seen / 5), channels)
+    with pytest.raises(TresetError, match="measured on raw counts"):
+        measure_spillover(source, "155-156,175", out)
+    with pytest.raises(TresetError, match="no channel of mass 160"):
+        measure_spillover(source, "155,160", out)
+    with pytest.raises(TresetError, match="is no mass and no range"):
+        measure_spillover(source, "Gd155", out)
+
+
 DATA = os.environ.get("TRESET_DATA")
 
 
@@ -218,3 +274,16 @@ def test_single_stained_beads_are_compensated_within_3_percent():
         medians = np.median(done[names == stain], axis=0)
         own = channels.index(stain)
         assert np.delete(medians, own).max() <= 0.03 * medians[own], stain
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(DATA is None, reason="TRESET_DATA is not set")
+def test_a_public_flow_file_that_was_transformed_is_left_alone():
+    from treset.io import read_sample
+
+    adata = read_sample(Path(str(DATA)) / "flow_tcell" / "ff.fcs", "flow_cytometry")
+    adata.var["role"], adata.var["cofactor"] = "lineage", np.nan
+    before = adata.X.copy()
+    done = clean_sample(adata, Clean(), "flow_cytometry", "ff")
+    assert "was not applied: keyword TRANSFORMATION is 'custom'" in done.rows[0][-1]
+    np.testing.assert_array_equal(adata.X, before)

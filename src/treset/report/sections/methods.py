@@ -9,6 +9,7 @@ import pandas as pd
 from treset.report import text
 from treset.report.blocks import Block, Note, Section, table
 from treset.report.context import Context
+from treset.report.sections.clean import cleaning
 
 CYTOMETRY = (
     "Intensities were transformed by arcsinh(x / cofactor) with cofactor {cofactor} unless the panel says otherwise."
@@ -63,7 +64,7 @@ def paragraphs(context: Context) -> list[str]:
         said = [RNA.format(target=s.normalise.target_sum, genes=s.normalise.n_top_genes)]
     else:
         default = 5 if s.modality == "mass_cytometry" else 150
-        said = [CYTOMETRY.format(cofactor=f"{s.normalise.cofactor or default:g}")]
+        said = [*cleaning(s), CYTOMETRY.format(cofactor=f"{s.normalise.cofactor or default:g}")]
     c = s.cohort
     said.append(
         COHORT.format(

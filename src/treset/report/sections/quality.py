@@ -8,6 +8,7 @@ from treset.report import text
 from treset.report.blocks import Block, Card, Figure, Note, Section, download, table
 from treset.report.context import Context
 from treset.report.figures.bars import Bar, bars
+from treset.report.sections.clean import clean_blocks
 
 
 def by_sample(context: Context) -> pd.DataFrame:
@@ -149,5 +150,6 @@ def quality_section(context: Context) -> Section:
                 table("Notes of the filters", notes, "quality_notes", {"samples": text.count}, wide=("note",))
             )  # type: ignore[dict-item]
     blocks.append(_mapping(context))
+    blocks += clean_blocks(context)
     panels = _panels(context)
     return Section("quality", "Data quality", [*blocks, panels] if panels else blocks, "Quality")

@@ -1,17 +1,4 @@
 # The one job that sees the whole cohort, through the sketch: it runs where the GPU is.
-def cohort_settings():
-    """What the cohort's job is told of the study."""
-    return {
-        "modality": STUDY.modality,
-        "cohort": to_plain(STUDY.cohort),
-        "populations": to_plain(STUDY.populations),
-        "n_top_genes": STUDY.normalise.n_top_genes,
-        "backend": STUDY.backend,
-        "seed": STUDY.seed,
-        "gates": to_plain(STUDY.gates),
-    }
-
-
 if STUDY.cohort.frozen is None:
 
     rule cohort:

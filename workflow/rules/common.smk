@@ -81,6 +81,19 @@ def cohort_needs():
     return cohort_need(map(size, SAMPLES), STUDY.modality, STUDY.cohort.sketch_cells)
 
 
+def cohort_settings():
+    """What the cohort's job is told of the study."""
+    return {
+        "modality": STUDY.modality,
+        "cohort": to_plain(STUDY.cohort),
+        "populations": to_plain(STUDY.populations),
+        "n_top_genes": STUDY.normalise.n_top_genes,
+        "backend": STUDY.backend,
+        "seed": STUDY.seed,
+        "gates": to_plain(STUDY.gates),
+    }
+
+
 def growing(need, what):
     """A resource: what the job needs by its input's size, as much again at every retry."""
 

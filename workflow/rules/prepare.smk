@@ -71,9 +71,12 @@ if LEVELLED:
             results("logs", "batches.log"),
         benchmark:
             results("benchmarks", "batches.tsv")
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=megabytes(1000, 12),
+            mem_mb=growing(cohort_needs, "mem_mb"),
+            runtime=growing(cohort_needs, "runtime"),
         params:
             seed=STUDY.seed,
             code=code_hash("treset.jobs.batches"),
@@ -91,9 +94,12 @@ if LEVELLED:
             results("logs", "level", "{sample}.log"),
         benchmark:
             results("benchmarks", "level", "{sample}.tsv")
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=megabytes(800, 12),
+            mem_mb=growing(sample_need("map"), "mem_mb"),
+            runtime=growing(sample_need("map"), "runtime"),
         params:
             code=code_hash("treset.jobs.batches"),
         script:

@@ -11,7 +11,7 @@ import pytest
 from treset.io.fcs import write_fcs
 from treset.io.h5ad import read_h5ad
 from treset.jobs.prepare import PrepareSettings, prepare
-from treset.jobs.profiles import gather_clean
+from treset.jobs.profiles import gather_text
 from treset.study.model import Clean, CytometryQuality, Normalise, Quality
 
 CHANNELS = ["Time", "A", "B"]
@@ -87,7 +87,7 @@ def test_two_runs_write_the_same_bytes(tmp_path: Path):
 
 def test_the_samples_are_gathered_as_they_are(tmp_path: Path):
     _, _, clean = run(tmp_path, Clean(), events())
-    gather_clean([tmp_path / "clean.tsv", tmp_path / "clean.tsv"], tmp_path / "all.tsv")
+    gather_text([tmp_path / "clean.tsv", tmp_path / "clean.tsv"], tmp_path / "all.tsv")
     both = (tmp_path / "all.tsv").read_text().splitlines()
     assert len(both) == 1 + 2 * len(clean)
     assert both[0] == "sample\tstep\tmeasure\tchannel\tbefore\tafter\tnote"

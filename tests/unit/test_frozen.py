@@ -30,7 +30,7 @@ def cells(path: Path, markers: list[str], cofactor: float = 5.0, about: dict | N
 
 @pytest.fixture
 def frozen(tmp_path: Path) -> tuple[Path, CohortSettings]:
-    settings = CohortSettings("mass_cytometry", Cohort(), (Population("T", "cells"),), 2000, "cpu", 1)
+    settings = CohortSettings("mass_cytometry", Cohort(), (Population("T", "cells", ()),), 2000, "cpu", 1)
     folder = tmp_path / "frozen"
     folder.mkdir()
     about = {"modality": settings.modality, "populations": json.dumps(to_plain(settings.populations))}
@@ -53,7 +53,7 @@ def test_all_that_does_not_fit_is_listed_and_nothing_is_copied(
     frozen: tuple[Path, CohortSettings], tmp_path: Path
 ) -> None:
     folder, _ = frozen
-    other = CohortSettings("mass_cytometry", Cohort(), (Population("B", "cells"),), 2000, "cpu", 1)
+    other = CohortSettings("mass_cytometry", Cohort(), (Population("B", "cells", ()),), 2000, "cpu", 1)
     out = tmp_path / "out"
     out.mkdir()
     samples = {

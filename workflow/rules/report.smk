@@ -9,6 +9,7 @@ rule report:
     output:
         report=results("report.html"),
         run=results("provenance", "run.json"),
+        crate=results("provenance", "ro-crate-metadata.json"),
     log:
         results("logs", "report.log"),
     benchmark:

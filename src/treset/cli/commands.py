@@ -75,15 +75,21 @@ def run(
     context: typer.Context,
     config: ConfigArgument = None,
     profile: Annotated[str, typer.Option(help="Workflow profile: one of workflow/profiles, or a path.")] = "default",
+    provenance: Annotated[
+        Path | None, typer.Option("--from", help="Run again what results/STUDY/provenance records, and compare.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option(help="With --from: folder of the rerun [default: rerun-STUDY].")] = None,
 ) -> None:
     """Run the study through to its report. Any other option goes to Snakemake (--cores 4, -n, --forcerun cohort)."""
-    from treset.cli.workflow import run_workflow
+    from treset.cli.workflow import rerun, run_workflow
 
     extra = list(context.args)
     # `treset run -n`: an option for Snakemake is no config
     if config is not None and str(config).startswith("-"):
         extra.insert(0, str(config))
         config = None
+    if provenance is not None:
+        raise typer.Exit(rerun(provenance, into, profile, extra, console))
     raise typer.Exit(run_workflow(find_config(config), profile, extra, console))
 
 

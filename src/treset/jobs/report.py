@@ -2,68 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import shutil
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from treset.fingerprint import code_hash
-from treset.io.files import atomic
-from treset.plain import to_plain
+from treset.provenance import write_crate, write_record
 from treset.study.model import Study
 
 
-def provenance(study: Study, folder: Path, backend: dict[str, str]) -> Path:
-    """Write what a rerun needs: versions, backend, seed, settings, the config, the sheet and the panel as they were.
+def report(study: Study, results: Path, values: Mapping[str, Any] | None = None) -> None:
+    """Write ``provenance/`` and ``report.html``.
 
     Parameters
     ----------
     study
         The study.
-    folder
-        ``provenance/`` of the results.
-    backend
-        ``uns["treset"]`` of the sketch; empty when there is none.
-
-    Returns
-    -------
-    The path of ``run.json``.
+    results
+        The run's folder.
+    values
+        The config with what the command line set over it; None: as in the file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    run = {
-        "study": study.name,
-        "treset": version("treset"),
-        "code": code_hash("treset.cli"),
-        "python": platform.python_version(),
-        "versions": json.loads(backend.get("versions", "{}")),
-        "backend": {key: backend.get(f"backend_{key}", "") for key in ("requested", "used", "device", "reason")},
-        "seed": study.seed,
-        "settings": {name: to_plain(getattr(study, name)) for name in ("quality", "normalise", "cohort", "monitors")},
-    }
-    for source in (
-        study.config_file,
-        study.samples_file,
-        study.panel_file,
-        study.populations_file,
-        study.signatures_file,
-    ):
-        if source is not None and source.exists():
-            with atomic(folder / source.name) as path:
-                shutil.copyfile(source, path)
-    target = folder / "run.json"
-    with atomic(target) as path:
-        path.write_text(json.dumps(run, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return target
-
-
-def report(study: Study, results: Path) -> None:
-    """Write ``provenance/`` and ``report.html``."""
     from treset.io.h5ad import read_h5ad
     from treset.report import build_report
 
     sketch = results / "cohort" / "sketch.h5ad"
     ran = dict(read_h5ad(sketch).uns["treset"]) if sketch.exists() else {}
-    provenance(study, results / "provenance", {key: str(value) for key, value in ran.items()})
+    run = write_record(study, results, {key: str(value) for key, value in ran.items()}, values)
     out = build_report(study, results, results / "report.html")
+    write_crate(results, run)
     print(f"report: {out}")

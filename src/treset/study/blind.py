@@ -116,9 +116,9 @@ def blind_study(study: Study) -> Study:
     """Give a blinded study without the names of its arms; an open one, and one blinded before, is unchanged.
 
     Arms become codes (`arm_codes`). Doses of samples without stimulus (the drug's) are blanked, and so is every
-    covariate that tells the arms apart. What would say which code is the reference (``reference_arm``, contrasts between
-    arms) is taken out of the monitors' settings. Names of arms in the title, the warnings and the covariates become
-    codes.
+    covariate that tells the arms apart. What would say which code is the reference (``reference_arm``, contrasts
+    between arms) is taken out of the monitors' settings. Names of arms in the title, the warnings and the covariates
+    become codes.
     """
     if not study.blinded:
         return study

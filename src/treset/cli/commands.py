@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from treset.cli import export
 from treset.errors import TresetError
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(export.app, name="export")
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 ConfigArgument = Annotated[

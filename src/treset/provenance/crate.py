@@ -73,10 +73,10 @@ def _file(path: Path) -> dict[str, Any]:
 
 def _named(crate: Any, digest: str, place: str, size: str) -> Any:
     """A file that is not in the crate, known by its content."""
-    from rocrate.model.file import File
-
-    properties = {"name": Path(place).name, "alternateName": place, "sha256": digest, "contentSize": size}
-    return crate.add(File(crate, f"urn:sha256:{digest}", f"urn:sha256:{digest}", properties=properties))
+    known = {"@id": f"urn:sha256:{digest}", "@type": "File", "name": Path(place).name, "alternateName": place}
+    found = crate.add_or_update_jsonld({**known, "sha256": digest, "contentSize": size})
+    crate.root_dataset.append_to("hasPart", found)
+    return found
 
 
 def _workflow(crate: Any, folder: Path, run: Mapping[str, Any]) -> Any:

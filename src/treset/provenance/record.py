@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,9 @@ def write_record(
     write_tsv(inputs, folder / "inputs.tsv")
     _copy_sheet(study, folder / "samples.tsv", words)
     for key, name in FILES.items():
-        _copy(getattr(study, f"{key}_file"), folder / name, words)
+        _copy(getattr(study, f"{key}_file"), folder / name, comments=not study.blinded)
     clinical = study.monitors.clinical
-    _copy(None if clinical is None else study.root / clinical.file, folder / "clinical.tsv", words)
+    _copy(None if clinical is None else study.root / clinical.file, folder / "clinical.tsv", ("arm",) * study.blinded)
     _copy_config(study, folder / "config.yaml", values, words)
     profiles = results / "profiles.parquet"
     run = {
@@ -126,7 +126,7 @@ def _date() -> str:
 
 def _words(study: Study) -> Words:
     """Finds the names of the arms in the files of a blinded study; nothing in those of an open one."""
-    return Words(arm_codes(_raw_sheet(study))) if study.blinded else Words({})
+    return Words(arm_codes(_raw_sheet(study)) if study.blinded else ())
 
 
 def _raw_sheet(study: Study) -> pd.DataFrame:
@@ -136,22 +136,27 @@ def _raw_sheet(study: Study) -> pd.DataFrame:
     return sheet if "arm" in sheet else sheet.assign(arm="")
 
 
-def _copy(source: Path | None, target: Path, words: Words) -> None:
-    """Copy a file as it is, or with codes where it names arms; nothing is left of an older run's."""
+def _copy(source: Path | None, target: Path, without: Sequence[str] = (), comments: bool = True) -> None:
+    """Copy a file as it is, a table without some columns, YAML without comments; nothing is left of an older run's."""
     if source is None or not source.is_file():
         target.unlink(missing_ok=True)
         return
+    if without:
+        separator = "," if source.suffix.lower() == ".csv" else "\t"
+        table = pd.read_csv(source, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        write_tsv(table.drop(columns=[c for c in table if str(c).strip().casefold() in without]), target)
+        return
     with atomic(target) as path:
-        if words.codes:
-            path.write_text(words.replace(source.read_text(encoding="utf-8-sig")), encoding="utf-8")
-        else:
+        if comments or source.suffix not in (".yaml", ".yml"):
             shutil.copyfile(source, path)
+        else:
+            path.write_text(yaml.safe_dump(load_yaml(source), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _copy_sheet(study: Study, target: Path, words: Words) -> None:
     """A blinded study's sheet has codes for arms, and neither the drug's doses nor another name of the arm."""
     if not study.blinded:
-        _copy(study.samples_file, target, words)
+        _copy(study.samples_file, target)
         return
     sheet = _raw_sheet(study)
     sheet = sheet.drop(columns=telling_columns(sheet))
@@ -169,13 +174,15 @@ def _copy_config(study: Study, target: Path, values: Mapping[str, Any] | None, w
     given = load_yaml(study.config_file)
     used = dict(given if values is None else values)
     if used == given and not study.blinded:
-        _copy(study.config_file, target, words)
+        _copy(study.config_file, target)
         return
     head = "# As it was run: written anew, since the command line set some keys.\n"
     if study.blinded:
         head = "# As it was run, blinded: what says which arm is compared with which is left out.\n"
         telling = {"arm", *telling_columns(_raw_sheet(study))}
-        used = words.replace_all(_without_arms({k: v for k, v in used.items() if k != "simulate"}, telling))
+        used = _without_arms({k: v for k, v in used.items() if k != "simulate"}, telling)
+        # nothing but the title is free text; names of markers and populations stay what they are
+        used["title"] = words.replace(str(used.get("title") or ""))
     with atomic(target) as path:
         path.write_text(head + yaml.safe_dump(used, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

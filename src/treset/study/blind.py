@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,13 +58,15 @@ def _letters(number: int) -> str:
 
 
 class Words:
-    """Finds and replaces the names of arms in text: as whole words, in any case."""
+    """Finds the names of arms in text, as whole words in any case, and puts ``[arm]`` in their place.
 
-    def __init__(self, codes: Mapping[str, str]) -> None:
-        self.codes = {arm.casefold(): code for arm, code in codes.items() if arm != code}
-        longest = sorted(self.codes, key=len, reverse=True)
+    The code itself would not do: "interleukin against arm A" says what arm A is.
+    """
+
+    def __init__(self, arms: Iterable[str]) -> None:
+        self.arms = [arm for arm in arms if arm and not _CODE.fullmatch(arm)]
         # an underscore parts words: il2_placebo names the arm placebo
-        inside = "|".join(re.escape(arm) for arm in longest) or r"(?!)"
+        inside = "|".join(re.escape(arm) for arm in sorted(self.arms, key=len, reverse=True)) or r"(?!)"
         self.pattern = re.compile(rf"(?<![^\W_])(?:{inside})(?![^\W_])", re.IGNORECASE)
 
     def within(self, text: object) -> bool:
@@ -73,16 +74,8 @@ class Words:
         return self.pattern.search(str(text)) is not None
 
     def replace(self, text: str) -> str:
-        """The text with codes for the arms it names."""
-        return self.pattern.sub(lambda found: self.codes[found.group().casefold()], text)
-
-    def replace_all(self, value: Any) -> Any:
-        """The same in the texts, and the keys, of plain data."""
-        if isinstance(value, str):
-            return self.replace(value)
-        if isinstance(value, Mapping):
-            return {self.replace_all(key): self.replace_all(item) for key, item in value.items()}
-        return [self.replace_all(item) for item in value] if isinstance(value, list) else value
+        """The text without the arms' names."""
+        return self.pattern.sub("[arm]", text)
 
 
 def check_blind(study: str, sheet: pd.DataFrame, file: Path, config_file: Path, faults: Collector) -> None:
@@ -117,8 +110,8 @@ def blind_study(study: Study) -> Study:
 
     Arms become codes (`arm_codes`). Doses of samples without stimulus (the drug's) are blanked, and so is every
     covariate that tells the arms apart. What would say which code is the reference (``reference_arm``, contrasts
-    between arms) is taken out of the monitors' settings. Names of arms in the title, the warnings and the covariates
-    become codes.
+    between arms) is taken out of the monitors' settings, and so are the arms' names out of the title, the warnings and
+    the covariates (``[arm]``).
     """
     if not study.blinded:
         return study

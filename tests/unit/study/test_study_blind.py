@@ -54,6 +54,7 @@ def test_codes_follow_the_allocation_not_the_names_nor_the_rows(folder: Path) ->
 
 def test_a_blinded_study_names_no_arm_and_no_reference(folder: Path) -> None:
     study = read_study(folder / "config.yaml", files=False)
+    assert study.title == "Interleukin against [arm]", "a code here would tell which arm it is"
     text = repr((study.title, study.monitors, study.warnings, study.samples.drop(columns="file").to_csv()))
     assert "placebo" not in text.lower() and "IL-2" not in text
     assert set(study.samples["arm"]) == {"arm A", "arm B"}
@@ -79,6 +80,6 @@ def test_ids_that_name_an_arm_are_a_fault(folder: Path) -> None:
 
 
 def test_words_are_whole() -> None:
-    words = Words({"IL-2": "arm B", "A": "arm A"})
-    assert words.replace("il-2, a IL-21 and an A_1") == "arm B, arm A IL-21 and an arm A_1"
+    words = Words(["IL-2", "A", "arm B"])
+    assert words.replace("il-2, a IL-21 and an A_1 of arm B") == "[arm], [arm] IL-21 and an [arm]_1 of arm B"
     assert not words.within("IL-21 and") and words.within("x IL-2.")

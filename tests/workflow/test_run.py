@@ -169,3 +169,32 @@ def test_a_monitor_runs_on_a_table_from_elsewhere(finished: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     own = pd.read_csv(tmp_path / "out" / "effects.tsv", sep="\t")
     pd.testing.assert_frame_equal(own, pd.read_csv(results(finished) / "monitors" / "treg" / "effects.tsv", sep="\t"))
+
+
+def test_the_provenance_records_what_a_rerun_needs_and_finds_what_changed(copy: Path, tmp_path: Path) -> None:
+    import json
+
+    from rocrate.rocrate import ROCrate
+
+    provenance = results(copy) / "provenance"
+    assert (provenance / "config.yaml").read_bytes() == (copy / "config.yaml").read_bytes()
+    crate = ROCrate(provenance)
+    held = {entity.get("alternateName") for entity in crate.get_entities()}
+    assert {"profiles.parquet", "report.html", "data/P01_D0.fcs"} <= held
+    assert crate.mainEntity.id == "workflow/Snakefile"
+    run = json.loads((provenance / "run.json").read_text())
+    assert run["seed"] == 3 and run["backend"]["used"] == "cpu" and run["backend"]["device"]
+    file = copy / "data" / "P03_D8.fcs"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    done = treset("run", "--from", str(provenance), "--into", "again", cwd=tmp_path)
+    assert done.returncode == 2 and not (tmp_path / "again").exists()
+    assert "P03_D8.fcs is not the file that was analysed (its SHA-256 differs)" in done.stderr
+
+
+def test_the_provenance_runs_again_to_the_byte(finished: Path, tmp_path: Path) -> None:
+    provenance = str(results(finished) / "provenance")
+    done = treset("run", "--from", provenance, "--into", "again", "--cores", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the same to the byte" in done.stdout
+    again = tmp_path / "again" / "results" / "small"
+    assert (again / "profiles.parquet").read_bytes() == (results(finished) / "profiles.parquet").read_bytes()

@@ -15,6 +15,7 @@ rule report:
         report=results("report.html"),
         run=results("provenance", "run.json"),
         inputs=results("provenance", "inputs.tsv"),
+        crate=results("provenance", "ro-crate-metadata.json"),
     log:
         results("logs", "report.log"),
     benchmark:

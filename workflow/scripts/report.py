@@ -7,4 +7,4 @@ with logged(snakemake.log[0]):
     from treset.study import read_study
 
     study = read_study(Path(snakemake.params.config_file), snakemake.params.config, files=False)
-    report(study, Path(snakemake.output.report).parent)
+    report(study, Path(snakemake.output.report).parent, snakemake.params.config)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-export = typer.Typer(help="Write a finished study's labels for other programs.", no_args_is_help=True)
+from treset.cli import export
+
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -40,7 +41,7 @@ def spillover(
     console.print(f"wrote {out}: {len(found.emitters)} stains x {len(found.receivers)} channels")
 
 
-@export.command("fcs")
+@export.app.command("fcs")
 def export_fcs(
     out: Annotated[Path, typer.Option(help="Folder of the files.")],
     config: Annotated[Path | None, typer.Argument(help="config.yaml of the study, or its folder.")] = None,

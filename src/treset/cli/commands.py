@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from treset.cli import clean
+from treset.cli import clean, export
 from treset.cli.gates import app as gates_app
 from treset.errors import Faults, TresetError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(export.app, name="export")
 console = Console(highlight=False, soft_wrap=True, markup=False)
 
 ConfigArgument = Annotated[
@@ -87,15 +88,21 @@ def run(
     context: typer.Context,
     config: ConfigArgument = None,
     profile: Annotated[str, typer.Option(help="Workflow profile: one of workflow/profiles, or a path.")] = "default",
+    provenance: Annotated[
+        Path | None, typer.Option("--from", help="Run again what results/STUDY/provenance records, and compare.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option(help="With --from: folder of the rerun [default: rerun-STUDY].")] = None,
 ) -> None:
     """Run the study through to its report. Any other option goes to Snakemake (--cores 4, -n, --forcerun cohort)."""
-    from treset.cli.workflow import run_workflow
+    from treset.cli.workflow import rerun, run_workflow
 
     extra = list(context.args)
     # `treset run -n`: an option for Snakemake is no config
     if config is not None and str(config).startswith("-"):
         extra.insert(0, str(config))
         config = None
+    if provenance is not None:
+        raise typer.Exit(rerun(provenance, into, profile, extra, console))
     raise typer.Exit(run_workflow(find_config(config), profile, extra, console))
 
 
@@ -185,7 +192,6 @@ def power(
 app.command()(clean.debarcode)
 app.command()(clean.spillover)
 app.add_typer(gates_app, name="gates")
-app.add_typer(clean.export, name="export")
 
 
 def find_config(given: Path | None) -> Path:

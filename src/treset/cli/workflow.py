@@ -1,4 +1,4 @@
-"""Start Snakemake with the right Snakefile, config and profile, and say what a person must know before and after."""
+"""Start Snakemake with the right Snakefile, config and profile, show its progress, and say how it ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +17,10 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-import treset
+from treset.cli.ending import Failure, failed, read_failures, verdicts
 from treset.cli.lock import run_lock
 from treset.errors import TresetError
+from treset.provenance.source import snakefile
 from treset.study import check_files, read_study
 from treset.study.inputs import Changed, changed_inputs, dated_ahead, prepared_file
 from treset.study.model import Study
@@ -30,13 +33,10 @@ _PLANS = re.compile(
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\..+")
 
 
-def snakefile() -> Path:
-    """The Snakefile: of the checkout, or the one shipped in the wheel."""
-    package = Path(treset.__file__).resolve().parent
-    for candidate in (package.parents[1] / "Snakefile", package / "_workflow" / "Snakefile"):
-        if candidate.is_file():
-            return candidate
-    raise TresetError("the Snakefile is missing from this installation: install treset again")
+__all__ = ["rerun", "run_workflow", "snakefile"]
+
+#: With one of these Snakemake speaks for itself: it plans, or was asked to say more or less.
+_OWN_WORDS = ("--logger", "--verbose", "--quiet", "-q")
 
 
 def run_workflow(config: Path, profile: str, extra: list[str], console: Console) -> int:
@@ -78,6 +78,7 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     # options with one value come last: those before take every word that follows, a target of the user's too
     command += ["--directory", str(study.root), "--workflow-profile", str(chosen.resolve()), *extra]
     plans = any(_PLANS.fullmatch(word) for word in extra)
+    watched = not plans and not any(word.split("=")[0] in _OWN_WORDS for word in extra)
     started = time.time()
     with nullcontext() if plans else run_lock(study.root) as lock:
         if lock is not None:
@@ -85,7 +86,7 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
             _swept(study.results, "an interrupted run", console)
         # the lock goes with the process that does the work: it holds as long as either lives
         keep = (lock,) if lock is not None else ()
-        code = subprocess.run(command, check=False, pass_fds=keep, env=_environment(source)).returncode
+        code, failures = _run(command, keep, _environment(source), watched)
         if lock is not None:
             _swept(study.results, "killed jobs", console)
     out = study.results / "report.html"
@@ -94,12 +95,28 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     for sentence in _scheduler_faults(study.root, started):
         console.print(sentence)
     if code == 0 and out.exists():
+        for line in verdicts(study) if watched else []:
+            console.print(line)
         console.print(f"report: {out}")
         for one in changed_inputs(study):
             console.print(f"changed while the study ran: {one.sentence()} ('treset run')", style="yellow")
     elif code:
-        console.print(f"not finished: the faults are above, logs in {study.results / 'logs'}; 'treset run' resumes")
+        for line in failed(study, failures, f"treset run {config}"):
+            print(line, file=sys.stderr)
     return code
+
+
+def _run(
+    command: Sequence[str], keep: Sequence[int], environment: dict[str, str], watched: bool
+) -> tuple[int, list[Failure]]:
+    """Run, with the progress on the terminal where it is watched; give the exit code and the jobs that failed."""
+    if not watched or find_spec("snakemake_logger_plugin_treset") is None:
+        return subprocess.run(command, check=False, pass_fds=keep, env=environment).returncode, []
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "failures"
+        environment = {**environment, "TRESET_FAILURES": str(told)}
+        code = subprocess.run([*command, "--logger", "treset"], check=False, pass_fds=keep, env=environment).returncode
+        return code, read_failures(told)
 
 
 def _profile(source: Path, profile: str) -> Path:
@@ -204,3 +221,34 @@ def _scheduler_faults(root: Path, since: float) -> list[str]:
             told = [line for line in lines if line.startswith("slurmstepd") and "error" in line]
             found += [f"slurm job {path.stem}: {line} ({path})" for line in told[-1:]]
     return found
+
+
+def rerun(provenance: Path, folder: Path | None, profile: str, extra: list[str], console: Console) -> int:
+    """Run a study again from its provenance and compare ``profiles.parquet`` with the recorded one.
+
+    Parameters
+    ----------
+    provenance
+        ``results/<study>/provenance``.
+    folder
+        Where to; None: ``rerun-<study>`` in the current folder.
+    profile, extra, console
+        As of `run_workflow`.
+
+    Returns
+    -------
+    Snakemake's exit code; 3 when the run succeeded on the CPU and its profiles differ from the recorded ones.
+    """
+    from treset.provenance.rerun import compare, prepare_rerun, read_run
+
+    run = read_run(provenance)
+    target = folder or Path(f"rerun-{run['study']}")
+    config = prepare_rerun(provenance, target)
+    console.print(f"rerun of {run['study']} in {target}")
+    code = run_workflow(config, profile, extra, console)
+    profiles = target / "results" / run["study"] / "profiles.parquet"
+    if code or not profiles.is_file():
+        return code
+    same, said = compare(provenance, profiles)
+    console.print(said)
+    return 0 if same or run["backend"]["used"] != "cpu" else 3

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from treset.io.table import read_profiles
 from treset.monitor import read_clinical, run_monitor
-from treset.monitor.common import write
+from treset.monitor.common import MonitorResult, write
+from treset.monitor.withhold import OPEN, blind_effects, blind_summary
 from treset.study.model import Study
 
 
@@ -34,6 +37,31 @@ def monitor(name: str, profiles: Path, study: Study, folder: Path, markers: Sequ
     table = None
     if name == "clinical" and monitors.clinical is not None:
         table = read_clinical(study.root / monitors.clinical.file)
-    result = run_monitor(name, read_profiles(profiles), study.samples, monitors, study.baseline, table)
+    waist = read_profiles(profiles)
+    if study.blinded:
+        waist = _coded(waist, study)
+    result = run_monitor(name, waist, study.samples, monitors, study.baseline, table)
+    if study.blinded:
+        result = _withheld(name, result, study)
     print(f"{name}: {result.summary['verdict']}: {result.summary['reason']}")
     write(result, folder)
+
+
+def _coded(profiles: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The table with the blinded sheet's codes as arms, also where it comes from elsewhere."""
+    arms = dict(zip(study.samples["patient"], study.samples["arm"], strict=True))
+    in_vitro = profiles["stimulus"] != ""
+    return profiles.assign(
+        arm=profiles["patient"].map(lambda p: arms.get(p, "")).astype("str"), dose=profiles["dose"].where(in_vitro)
+    )
+
+
+def _withheld(name: str, result: MonitorResult, study: Study) -> MonitorResult:
+    arms = sorted(set(study.samples["arm"]) - {""})
+    column = study.monitors.discovery.column if study.monitors.discovery is not None else ""
+    by_arm = name == "discovery" and column not in OPEN
+    return replace(
+        result,
+        effects=blind_effects(result.effects, arms, by_arm),
+        summary=blind_summary(result.summary, arms, by_arm),
+    )

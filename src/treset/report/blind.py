@@ -1,88 +1,65 @@
-"""A blinded study: nothing in the report tells the arms apart.
-
-Rows stay, so that nothing is silently dropped: their numbers are removed and their note says why.
-"""
+"""A blinded study: the page shows arms by code and nothing that says which is which."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pandas as pd
 
+from treset.monitor.withhold import OPEN, blind_effects, blind_summary, names, say
 from treset.report.context import Context, labels
 from treset.report.read import Monitor
+from treset.study.blind import blind_study
 from treset.study.model import Study
 
-WITHHELD = "withheld: the study is blinded"
+__all__ = ["blind", "names"]
+
 #: Columns of the sheet that are kept; any other could tell the arm.
 KEPT = ("sample", "file", "patient", "visit", "day", "arm", "disease", "batch", "anchor", "stimulus", "dose",
         "cells_per_ul", "counted_population", "exclude")  # fmt: skip
-#: Columns that may be contrasted without telling the arms apart.
-OPEN = ("patient", "visit", "day", "disease", "batch", "stimulus")
-NUMBERS = ["estimate", "lower", "upper", "p_value", "q_value", "n"]
 
 
 def blind(context: Context) -> Context:
-    """Withhold arms, doses, covariates, and every effect and sentence that names an arm; an open study is unchanged."""
+    """Show arms by code; withhold doses, covariates, and every effect and sentence that names an arm.
+
+    An open study is unchanged. A study that was read as blinded holds codes already; this is the second door.
+    """
     study = context.study
     if not study.blinded:
         return context
-    arms = labels(study.samples["arm"])
+    coded = blind_study(study)
+    kept = coded.samples[[c for c in coded.samples.columns if c in KEPT]]
+    arms = list(dict.fromkeys([*labels(study.samples["arm"]), *labels(kept["arm"])]))
+    named = [arm for arm in labels(study.samples["arm"]) if arm not in set(kept["arm"])]
+    of_patient = dict(zip(kept["patient"].astype(str), kept["arm"].astype(str), strict=True))
     results = context.results
     return Context(
-        replace(study, samples=_mask(study.samples), warnings=tuple(_say(w, arms) for w in study.warnings)),
+        replace(coded, samples=kept, warnings=tuple(say(w, named) for w in coded.warnings)),
         replace(
             results,
-            profiles=_mask(results.profiles),
-            monitors={name: _monitor(monitor, arms, study) for name, monitor in results.monitors.items()},
+            profiles=_profiles(results.profiles, kept),
+            monitors={n: _monitor(m, arms, named, of_patient, study) for n, m in results.monitors.items()},
         ),
     )
 
 
-def names(value: object, arms: list[str]) -> bool:
-    """Tell whether a text names an arm (as a whole word, in any case)."""
-    text = _words(str(value))
-    return any(_words(arm) in text for arm in arms)
+def _profiles(profiles: pd.DataFrame, sheet: pd.DataFrame) -> pd.DataFrame:
+    """The waist with the sheet's codes, whatever it was gathered with."""
+    codes = dict(zip(sheet["sample"].astype(str), sheet["arm"].astype(str), strict=True))
+    in_vitro = profiles["stimulus"].astype(str) != ""
+    return profiles.assign(
+        arm=profiles["sample"].map(lambda s: codes.get(str(s), "")), dose=profiles["dose"].where(in_vitro)
+    )
 
 
-def _words(text: str) -> str:
-    return " " + " ".join(re.split(r"[\s,;:()\[\]'\"]+", text.casefold())).strip() + " "
-
-
-def _say(value: object, arms: list[str]) -> str:
-    return WITHHELD if names(value, arms) else str(value)
-
-
-def _mask(table: pd.DataFrame) -> pd.DataFrame:
-    table = table[[c for c in table.columns if c in KEPT]] if "file" in table else table
-    return table.assign(arm="", dose=float("nan"))
-
-
-def _monitor(monitor: Monitor, arms: list[str], study: Study) -> Monitor:
+def _monitor(monitor: Monitor, arms: list[str], named: list[str], of_patient: dict[str, str], study: Study) -> Monitor:
     contrasted = study.monitors.discovery.column if study.monitors.discovery else ""
     by_arm = monitor.name == "discovery" and contrasted not in OPEN
-    effects = monitor.effects.copy()
-    text = effects[["endpoint", "contrast", "note"]].agg(" ; ".join, axis=1) if len(effects) else pd.Series(dtype=str)
-    hidden = text.map(lambda t: by_arm or names(t, arms)).astype(bool)
-    effects[NUMBERS] = effects[NUMBERS].astype("float64").mask(hidden)
-    effects.loc[hidden, "contrast"] = "between arms"
-    effects.loc[hidden, "verdict"] = "not evaluable"
-    effects.loc[hidden, "note"] = WITHHELD
-    patients = monitor.patients.drop(columns=[c for c in ("arm", "dose") if c in monitor.patients])
-    for column in patients.columns.difference(["patient"]):
+    patients = monitor.patients.drop(columns=[c for c in ("dose",) if c in monitor.patients])
+    if "arm" in patients:
+        patients["arm"] = [of_patient.get(str(p), "") for p in patients["patient"]]
+    for column in patients.columns.difference(["patient", "arm"]):
         if not pd.api.types.is_numeric_dtype(patients[column]):
-            patients[column] = patients[column].map(lambda v: _say(v, arms))
-    return replace(monitor, effects=effects, patients=patients, summary=_summary(monitor.summary, arms, by_arm))
-
-
-def _summary(summary: dict, arms: list[str], by_arm: bool) -> dict:
-    primary = summary.get("primary")
-    headline = summary.get("headline")
-    told = [summary.get("reason", ""), *(headline.values() if isinstance(headline, dict) else ())]
-    told += list(primary.values()) if isinstance(primary, dict) else []
-    hidden = dict(summary) | {"notes": [_say(n, arms) for n in summary.get("notes") or []]}
-    if by_arm or any(names(t, arms) for t in told):
-        hidden |= {"verdict": "not evaluable", "reason": f"The comparison of the arms is {WITHHELD}.", "primary": None}
-        hidden["headline"] = {"value": "blinded", "caption": WITHHELD}
-    return hidden
+            patients[column] = patients[column].map(lambda v: say(v, named))
+    effects = blind_effects(monitor.effects, arms, by_arm)
+    return replace(monitor, effects=effects, patients=patients, summary=blind_summary(monitor.summary, arms, by_arm))

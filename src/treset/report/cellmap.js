@@ -7,7 +7,17 @@ async function cellMap(root) {
   const bytes = await unpack(data.blob), n = data.n;
   const codes = (offset, size) => size === 1 ? bytes.subarray(offset, offset + n)
     : new Uint16Array(bytes.slice(offset, offset + 2 * n).buffer);
-  const xs = codes(0, 2), ys = codes(2 * n, 2);
+  /* places come as steps along a curve, low bytes then high bytes, the sign in the lowest bit */
+  const walk = offset => {
+    const out = new Uint16Array(n), scale = 65535 / (data.places - 1);
+    for (let i = 0, at = 0; i < n; i++) {
+      const step = bytes[offset + i] | bytes[offset + n + i] << 8;
+      at += step & 1 ? -(step + 1 >> 1) : step >> 1;
+      out[i] = at * scale;
+    }
+    return out;
+  };
+  const xs = walk(0), ys = walk(2 * n), every = data.every;
   const fields = data.fields.map(f => ({ ...f, codes: codes(f.offset, f.bytes) }));
   const sample = fields.find(f => f.key === "sample");
   for (const s of sample ? data.sheet : [])
@@ -58,14 +68,16 @@ async function cellMap(root) {
     const ox = left + side / 2 - (32767 + view.x) * kx, oy = top + side / 2 + (32767 + view.y) * kx;
     const isMarker = colour.value[0] === "m", index = Number(colour.value.slice(1));
     const field = isMarker ? null : fields[index];
-    const values = isMarker ? bytes.subarray(data.markers[index].offset, data.markers[index].offset + n) : field.codes;
+    const values = isMarker ? bytes.subarray(data.markers[index].offset, data.markers[index].offset + Math.ceil(n / every)) : field.codes;
     const table = isMarker ? ramp.map(pixel) : field.names.map((_, c) => pixel(only === null ? shade(field, c) : c === only ? "#c2410c" : "#dde2e7"));
     const [fi, fc] = show.value ? show.value.split(":").map(Number) : [-1, -1];
     const dot = Math.max(1, Math.round((n > 150000 ? 1 : n > 20000 ? 1.6 : 2.6) * ratio * Math.min(3, Math.sqrt(view.zoom))));
     let shown = 0;
     for (let pass = only === null ? 1 : 0; pass < 2; pass++) {
       for (let k = 0; k < n; k++) {
-        const i = order[k], v = values[i];
+        const i = order[k];
+        if (isMarker && i % every) continue;   // its markers are not in the file
+        const v = isMarker ? values[i / every] : values[i];
         if (fi >= 0 && fields[fi].codes[i] !== fc) continue;
         if (field && (hidden.has(v) || v < 0)) continue;
         if (only !== null && (v === only) !== (pass === 1)) continue;
@@ -192,6 +204,7 @@ async function cellMap(root) {
   new ResizeObserver(draw).observe(canvas);
   redo();
   root.dataset.ready = "yes";
+  performance.mark("treset-ready");
 }
 {
   const root = document.getElementById("cellmap");

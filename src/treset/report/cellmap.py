@@ -1,4 +1,8 @@
-"""The cell map's data, packed: positions as uint16, labels as codes, markers at 16 levels."""
+"""The cell map's data, packed: places as steps along a curve, labels as codes, markers at 16 levels.
+
+Cells are laid along a Z-order curve (Morton 1966): neighbours on the map are neighbours in the file, so steps between
+them are small and labels repeat, which is what gzip packs well. Half a million cells take a few megabytes.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,13 @@ from treset.report.read import Sketch
 
 #: At most so many points are drawn; a larger sketch is thinned evenly, and the caption says so.
 MAX_POINTS = 500_000
-#: Marker levels are packed while they stay under so many bytes before compression.
-MAX_MARKER_BYTES = 24_000_000
+#: Marker levels are packed for every cell while there are no more than so many, else for every second, third ... cell.
+MAX_MARKER_LEVELS = 4_000_000
+#: Fewest cells whose markers are drawn; markers beyond what then fits are left out.
+MIN_MARKER_CELLS = 50_000
 LEVELS = 16
+#: Places along each axis of the map.
+PLACES = 2**14
 
 #: Columns of the sheet by which cells can be coloured and filtered.
 SHEET = ("patient", "visit", "arm", "disease", "stimulus", "batch")
@@ -40,9 +48,11 @@ def pack(context: Context, sketch: Sketch) -> tuple[Markup, str]:
     assert umap is not None
     placed = np.flatnonzero(np.isfinite(umap).all(axis=1))
     shown = placed[:: max(1, -(-len(placed) // MAX_POINTS))]
-    parts, fields, offset = [], [], 4 * len(shown)
-    for axis in (0, 1):
-        parts.append(quantise(umap[shown, axis], 65535).astype("<u2").tobytes())
+    places = np.column_stack([quantise(umap[shown, axis], PLACES - 1) for axis in (0, 1)]).astype(np.int64)
+    curve = np.argsort(z_order(places), kind="stable")
+    shown, places = shown[curve], places[curve]
+    parts = [steps(places[:, axis]) for axis in (0, 1)]
+    fields, offset = [], 4 * len(shown)
     obs = sketch.obs.iloc[shown]
     sample_names: list[str] = []
     for key, label in (("population", "population (gates)"), ("cluster_population", "population (clusters)"),
@@ -57,23 +67,48 @@ def pack(context: Context, sketch: Sketch) -> tuple[Markup, str]:
             {"key": key, "label": label, "names": names, "offset": offset, "bytes": codes.itemsize, "rest": rest}
         )
         offset += codes.nbytes
-    room = max(0, MAX_MARKER_BYTES // max(1, len(shown)))
+    every, kept = marker_share(len(shown), len(sketch.markers))
     markers = []
-    for j, marker in enumerate(sketch.markers[:room]):
+    for j, marker in enumerate(sketch.markers[:kept]):
         levels, low, high = level(sketch.X[shown, j])
-        parts.append(levels.tobytes())
+        parts.append(levels[::every].tobytes())
         markers.append({"name": marker, "low": round(low, 3), "high": round(high, 3), "offset": offset})
-        offset += len(shown)
+        offset += len(levels[::every])
     blob = base64.b64encode(gzip.compress(b"".join(parts), 9, mtime=0)).decode()
     payload = {
         "n": len(shown),
+        "places": PLACES,
         "fields": fields,
         "sheet": sheet_fields(context, sample_names),
         "markers": markers,
+        "every": every,
         "levels": LEVELS,
         "blob": blob,
     }
-    return safe_json(payload), _left_out(sketch, len(placed), len(shown), len(markers))
+    return safe_json(payload), _left_out(sketch, len(placed), len(shown), len(markers), every)
+
+
+def z_order(places: np.ndarray) -> np.ndarray:
+    """Give the place of each point along the Z-order curve: the bits of x and y (int64, under 2**16) in turn."""
+    code = np.zeros(len(places), np.int64)
+    for axis in (0, 1):
+        for bit in range(16):
+            code |= ((places[:, axis] >> bit) & 1) << (2 * bit + axis)
+    return code
+
+
+def steps(values: np.ndarray) -> bytes:
+    """Write whole numbers as steps from one to the next, sign in the lowest bit, low bytes first, then high bytes."""
+    step = np.diff(values, prepend=0)
+    folded = np.where(step < 0, -2 * step - 1, 2 * step).astype("<u2")
+    return (folded & 255).astype(np.uint8).tobytes() + (folded >> 8).astype(np.uint8).tobytes()
+
+
+def marker_share(cells: int, markers: int) -> tuple[int, int]:
+    """Give k, where every k-th cell has its markers packed, and how many markers are."""
+    every = max(1, -(-cells * markers // MAX_MARKER_LEVELS))
+    every = max(1, min(every, cells // MIN_MARKER_CELLS))
+    return every, min(markers, MAX_MARKER_LEVELS // max(1, -(-cells // every)))
 
 
 def quantise(values: np.ndarray, top: int) -> np.ndarray:
@@ -114,12 +149,14 @@ def sheet_fields(context: Context, samples: list[str]) -> list[dict]:
     return found
 
 
-def _left_out(sketch: Sketch, placed: int, shown: int, markers: int) -> str:
+def _left_out(sketch: Sketch, placed: int, shown: int, markers: int, every: int) -> str:
     total, said = len(sketch.obs), []
     if placed < total:
         said.append(f"{total - placed} cells have no position")
     if shown < placed:
         said.append(f"{shown} of {placed} cells are drawn, thinned evenly")
+    if every > 1 and markers:
+        said.append(f"coloured by a marker, one cell in {every} is drawn")
     if markers < len(sketch.markers):
         said.append(f"{len(sketch.markers) - markers} markers are left out to keep the file small")
     return "; ".join(said)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from treset.study.blind import blind_study, check_blind
 from treset.study.clean import check_batches, check_clean
 from treset.study.config import read_config, study_root
 from treset.study.document import Document
@@ -53,9 +54,11 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
     parts = _Parts(config, document, root, faults, files)
     _cross_checks(config, document, parts, faults)
     _frozen(config, document, root, faults)
+    if config.blinded and parts.sheet is not None:
+        check_blind(config.study, parts.sheet.samples, parts.samples_file, config_file, faults)
     faults.stop()
     assert parts.sheet is not None and parts.populations is not None and parts.signatures is not None
-    return Study(
+    study = Study(
         name=config.study,
         title=config.title or config.study,
         modality=config.modality,
@@ -85,6 +88,7 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
         simulate=config.simulate,
         warnings=tuple(faults.warnings),
     )
+    return blind_study(study)
 
 
 class _Parts:

@@ -225,7 +225,7 @@ def test_blinded_report_names_no_arm_and_keeps_the_rows(folder: Path) -> None:
     assert "placebo" not in everything
     assert "IL-2 high" not in everything
     assert "withheld: the study is blinded" in everything
-    assert "blinded (arms and doses withheld)" in page.find("header")[0].text
+    assert "blinded (arms by code, doses and comparisons withheld)" in page.find("header")[0].text
     held = downloads(page)["treg_effects.tsv"]
     assert len(held) == len(effects)
     assert held.loc[0, "p_value"] == ""

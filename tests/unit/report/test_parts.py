@@ -19,7 +19,7 @@ from markupsafe import Markup
 from treset.report import svg, text
 from treset.report.blind import names
 from treset.report.blocks import download
-from treset.report.cellmap import categories, level, pack, quantise, safe_json
+from treset.report.cellmap import categories, level, marker_share, pack, quantise, safe_json, steps, z_order
 from treset.report.context import Context, visits
 from treset.report.figures.paired import direction, noted
 from treset.report.figures.timeline import limits
@@ -176,6 +176,28 @@ def test_json_cannot_leave_its_element() -> None:
     assert json.loads(made) == {"a": "</script><!--&\u2028"}
 
 
+def _walk(packed: np.ndarray, n: int) -> np.ndarray:
+    """What report.js does with the steps of one axis."""
+    folded = packed[:n].astype(int) | (packed[n : 2 * n].astype(int) << 8)
+    return np.cumsum(np.where(folded & 1, -((folded + 1) >> 1), folded >> 1))
+
+
+def test_steps_go_both_ways_over_the_whole_map() -> None:
+    values = np.array([0, 16383, 0, 5, 4, 16383, 16382])
+    packed = np.frombuffer(steps(values), "u1")
+    assert _walk(packed, len(values)).tolist() == values.tolist()
+    square = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [2, 0]])
+    assert z_order(square).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_markers_are_thinned_before_any_is_left_out() -> None:
+    assert marker_share(100_000, 40) == (1, 40) and marker_share(0, 0) == (1, 0)
+    assert marker_share(500_000, 35) == (5, 35)
+    every, kept = marker_share(500_000, 200)
+    assert (every, kept) == (10, 80), "fifty thousand cells is the least that is drawn"
+    assert marker_share(20_000, 60) == (1, 60) and marker_share(90_000, 40) == (1, 40)
+
+
 def test_packed_map_is_the_sketch(tmp_path: Path) -> None:
     study = fake_results.il2(tmp_path, cells=500)
     results = read_results(study, tmp_path)
@@ -185,18 +207,20 @@ def test_packed_map_is_the_sketch(tmp_path: Path) -> None:
     blob = gzip.decompress(base64.b64decode(data["blob"]))
     assert left_out == ""
     assert data["n"] == 500
-    x = np.frombuffer(blob, "<u2", 500)
-    assert np.argsort(x, kind="stable")[[0, -1]].tolist() == [
-        results.sketch.umap[:, 0].argmin(),
-        results.sketch.umap[:, 0].argmax(),
-    ]
+    bytes_ = np.frombuffer(blob, "u1")
+    places = [_walk(bytes_[1000 * axis :], 500) for axis in (0, 1)]
+    umap = results.sketch.umap.astype(np.float64)
+    wanted = [np.rint((u - u.min()) / (u.max() - u.min()) * (data["places"] - 1)).astype(int) for u in umap.T]
+    curve = np.argsort(z_order(np.column_stack(wanted)), kind="stable")
+    for axis in (0, 1):
+        assert places[axis].tolist() == wanted[axis][curve].tolist()
     for field in data["fields"]:
         codes = np.frombuffer(blob, f"<u{field['bytes']}", 500, field["offset"])
-        assert [field["names"][c] for c in codes] == results.sketch.obs[field["key"]].tolist()
+        assert [field["names"][c] for c in codes] == results.sketch.obs[field["key"]].iloc[curve].tolist()
     marker = data["markers"][3]
     levels = np.frombuffer(blob, "u1", 500, marker["offset"])
     assert levels.max() == 15
-    assert np.corrcoef(levels, results.sketch.X[:, 3])[0, 1] > 0.97
+    assert np.corrcoef(levels, results.sketch.X[curve, 3])[0, 1] > 0.97
     visit = next(s for s in data["sheet"] if s["key"] == "visit")
     samples = next(f for f in data["fields"] if f["key"] == "sample")["names"]
     assert all(s.split("_")[1] == visit["names"][v] for s, v in zip(samples, visit["of"], strict=True))

@@ -56,7 +56,7 @@ def head(context: Context) -> Head:
         cells + shown,
         f"treset {version}",
         ran,
-        "blinded (arms and doses withheld)" if study.blinded else "not blinded",
+        "blinded (arms by code, doses and comparisons withheld)" if study.blinded else "not blinded",
     ]
     when = results.run.get("date") or results.run.get("time")
     return Head(study.title or study.name, version, [f for f in (*facts, str(when or "")) if f])

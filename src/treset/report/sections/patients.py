@@ -39,7 +39,7 @@ def attendance(context: Context) -> Table:
         rows.append(line)
     columns = [Column("patient"), *[Column(f) for f in facts], *[Column(v, True) for v in order]]
     caption = "Cells kept at each visit, several samples of a visit one by one; \u2013: no sample."
-    hidden = " The arm is withheld: the study is blinded." if context.study.blinded else ""
+    hidden = " Arms are shown by code: the study is blinded." if context.study.blinded else ""
     return Table("Who was seen when", columns, rows, caption + hidden, download("samples", _public(sheet)))
 
 

@@ -1,0 +1,29 @@
+"""``treset export tables`` and ``treset export sketch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Write a finished study's results for other programs.", no_args_is_help=True)
+
+Results = Annotated[Path, typer.Argument(help="results/STUDY of a finished run.")]
+
+
+@app.command("tables")
+def tables(results: Results, out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("tables")) -> None:
+    """Frequencies, medians, effects and quality as TSV and Excel, and CP-like rows (SDTM Cell Phenotype Findings)."""
+    from treset.export.tables import export_tables
+
+    for path in export_tables(results, out):
+        print(f"wrote {path}")
+
+
+@app.command("sketch")
+def sketch(results: Results, out: Annotated[Path, typer.Option(help="File to write.")] = Path("sketch.h5ad")) -> None:
+    """The sketch as one .h5ad with the usual keys, for scanpy and cellxgene."""
+    from treset.export.sketch import export_sketch
+
+    print(f"wrote {export_sketch(results, out)}")

@@ -139,7 +139,7 @@ NUMBERS = frozenset(
         *("n", "estimate", "lower", "upper", "p_value", "q_value", "cells_in", "dropped", "kept", "n_cells", "day"),
         *("gate_cells", "cluster_cells", "both", "precision", "recall", "f1", "ari"),
         *("setting", "clusters", "ari_mean", "ari_min", "pairs"),
-        *("confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
+        *("spread", "confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
     }
 )
 

@@ -83,6 +83,7 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
         monitors=config.monitors,
         simulate=config.simulate,
         warnings=tuple(faults.warnings),
+        dosing=config.dosing,
     )
     return blind_study(study)
 

@@ -171,7 +171,7 @@ NUMBERS = frozenset(
         *("setting", "clusters", "ari_mean", "ari_min", "pairs"),
         *("cells", "unlike_sketch", "unassigned", "median_confidence"),
         *("before", "after", "emd_before", "emd_after", "mad_before", "mad_after"),
-        *("confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
+        *("spread", "confidence", "separation", "baseline_value", "visit_value", "value", "change", "fold"),
     }
 )
 

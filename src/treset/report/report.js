@@ -3,11 +3,28 @@ document.querySelectorAll("a.tsv").forEach(link => {
   link.addEventListener("click", async event => {
     event.preventDefault();
     const bytes = await unpack(link.href.slice(link.href.indexOf(",") + 1));
-    const saver = document.createElement("a");
-    saver.href = URL.createObjectURL(new Blob([bytes], { type: "text/tab-separated-values" }));
-    saver.download = link.dataset.name;
-    saver.click();
-    setTimeout(() => URL.revokeObjectURL(saver.href), 1000);
+    save(bytes, "text/tab-separated-values", link.dataset.name);
+  });
+});
+
+function save(content, type, name) {
+  const saver = document.createElement("a");
+  saver.href = URL.createObjectURL(new Blob([content], { type }));
+  saver.download = name;
+  saver.click();
+  setTimeout(() => URL.revokeObjectURL(saver.href), 1000);
+}
+
+/* a figure as a file of its own: its fonts are in the page's style, so they are set on it */
+document.querySelectorAll("button.svg").forEach(button => {
+  button.addEventListener("click", () => {
+    const figure = button.closest("figure"), copy = figure.querySelector("svg").cloneNode(true), box = copy.viewBox.baseVal;
+    copy.setAttribute("width", box.width);
+    copy.setAttribute("height", box.height);
+    copy.setAttribute("font-family", "DejaVu Sans, Segoe UI, Helvetica, Arial, sans-serif");
+    copy.querySelectorAll(".thin").forEach(line => line.setAttribute("opacity", ".55"));
+    const name = figure.querySelector("h3").textContent.replace(/[^A-Za-z0-9._-]+/g, "_").slice(0, 80);
+    save(new XMLSerializer().serializeToString(copy), "image/svg+xml", name + ".svg");
   });
 });
 
@@ -30,4 +47,7 @@ document.querySelectorAll("th button").forEach(button => {
 });
 
 document.getElementById("print")?.addEventListener("click", () => window.print());
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => { d.open = true; }));
+/* on paper short tables are unfolded; long ones stay a line with their number of rows, and whole in the TSV */
+window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => {
+  d.open = Number(d.dataset.rows ?? 0) <= 40;
+}));

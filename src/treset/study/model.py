@@ -436,6 +436,8 @@ class Config:
     results: str = "results"
     #: Visit label of the baseline; "": no monitor of the study compares with a baseline.
     baseline: str = ""
+    #: Days on which the drug is given; marked in the report's plots over time.
+    dosing: tuple[float, ...] = ()
     seed: int = 0
     backend: Literal["auto", "gpu", "cpu"] = "auto"
     blinded: bool = False
@@ -497,6 +499,8 @@ class Study:
     parity: Parity = field(default_factory=Parity)
     #: Sentences that do not stop a run: a patient without baseline, say.
     warnings: tuple[str, ...] = ()
+    #: Days of a dose of the drug.
+    dosing: tuple[float, ...] = ()
 
     @property
     def included(self) -> pd.DataFrame:

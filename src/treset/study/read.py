@@ -87,6 +87,7 @@ def read_study(config_file: Path | str, values: Mapping[str, Any] | None = None,
         parity=config.parity,
         simulate=config.simulate,
         warnings=tuple(faults.warnings),
+        dosing=config.dosing,
     )
     return blind_study(study)
 

@@ -31,9 +31,11 @@ class Line:
 
 def heatmap(lines: Sequence[Line], markers: Sequence[str], unit: str) -> Markup:
     """Draw clusters (rows) by markers (columns); NaN is left white."""
-    left, side, right, row = 236.0, 12.0, 20.0, 18.0
+    left, side, row = 236.0, 12.0, 18.0
+    # the names lean to the right: the last one needs room beside the last column
+    right = 14 + 3.7 * min(len(markers[-1]), 18) if len(markers) else 20.0
     wide = min(46.0, (1200 - left - right) / max(1, len(markers)))
-    head = 8 + 5.6 * max((min(len(m), 18) for m in markers), default=4)
+    head = 16 + 6.4 * max((min(len(m), 18) for m in markers), default=4)
     drawing = Drawing(
         1220, head + row * len(lines) + 40, "Clusters by markers", f"Colour: median ({unit}), scaled by marker."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,6 +13,8 @@ from markupsafe import Markup
 from treset.report import text
 from treset.report.svg import INK, MUTED, PALETTE, SOFT, Drawing, Linear, nice_ticks
 
+#: Arms differ by colour, dash, marker and name, so that no one of these must be seen.
+DASHES = (None, "8 4", "2 3", "10 3 2 3", "5 2")
 WIDTH, PLOT, LEFT, TOP, ROW = 620, 226, 96, 44, 16
 BELOW = TOP + PLOT + 44
 
@@ -34,6 +36,11 @@ class Group:
     shape: int
     shift: float
 
+    @property
+    def dash(self) -> str | None:
+        """How the thick line is broken."""
+        return DASHES[self.shape % len(DASHES)]
+
 
 @dataclass(frozen=True)
 class _Plane:
@@ -54,6 +61,7 @@ def longitudinal(
     group: str | None = None,
     min_events: int = 0,
     colour: str | None = None,
+    dosing: Sequence[float] = (),
 ) -> Markup:
     """Draw the panels side by side on one y axis.
 
@@ -71,6 +79,8 @@ def longitudinal(
         Values that rest on fewer cells are drawn hollow and stay out of lines and medians.
     colour
         Column that colours the thin lines when there is no group (disease).
+    dosing
+        Days of a dose, marked on the axis where the visits are placed by day.
     """
     every = pd.concat([p.rows for p in panels], ignore_index=True)
     names = _labels(every, group) if group else ["all patients"]
@@ -83,17 +93,22 @@ def longitudinal(
     drawing = Drawing(WIDTH, height, f"{label}, by visit", "Thin lines: patients. Thick line: median; bars: quartiles.")
     y, ticks = _vertical(every["value"].dropna())
     gap = 30
-    width = (WIDTH - LEFT - 10 - gap * (len(panels) - 1)) / len(panels)
+    margin = min(96.0, 20 + 6.6 * max(map(len, names))) if len(names) > 1 else 0.0
+    width = (WIDTH - LEFT - 10 - margin - gap * (len(panels) - 1)) / len(panels)
     drawing.text(LEFT - 96, 13, text.cut(label, WIDTH - 60), fill=SOFT, label=label)
     for i, panel in enumerate(panels):
         left = LEFT + i * (width + gap)
         plane = _Plane(drawing, _places(every, visits, left, width), y, left, width, min_events)
         _frame(plane, ticks, visits, panel.title, first=i == 0)
+        _doses(plane, every, visits, dosing)
         for patient, own in panel.rows.groupby("patient", sort=False):
             _patient(plane, str(patient), own, visits, _shade(own, group, names, colour, kinds))
+        ends = {}
         for k, one in enumerate(groups):
             rows = panel.rows[panel.rows[group].astype(str) == one.name] if group else panel.rows
-            _median(plane, rows, visits, one, BELOW + ROW * k + 4)
+            ends[one] = _median(plane, rows, visits, one, BELOW + ROW * k + 4)
+        if margin and i == len(panels) - 1:
+            _name_lines(drawing, left + width - 4, ends, margin)
     _key(drawing, groups, kinds)
     return drawing.markup()
 
@@ -167,31 +182,60 @@ def _patient(plane: _Plane, patient: str, own: pd.DataFrame, visits: Sequence[st
             run = []
 
 
-def _median(plane: _Plane, rows: pd.DataFrame, visits: Sequence[str], group: Group, below: float) -> None:
+def _median(plane: _Plane, rows: pd.DataFrame, visits: Sequence[str], group: Group, below: float) -> float | None:
+    """Draw an arm's median and quartiles; give the height at which its line ends."""
     held = rows[(rows["n_cells"] >= plane.min_events) & rows["value"].notna()]
-    points = []
+    runs: list[list[tuple[float, float, str]]] = [[]]
     for visit in visits:
         here = held.loc[held["visit"] == visit, "value"]
         at = plane.x[visit]
         plane.drawing.text(at, below, len(here), "middle", 11)
         if here.empty:
+            # a visit that nobody has is a hole, not a straight line
+            runs.append([])
             continue
         low, middle, high = (float(q) for q in here.quantile([0.25, 0.5, 0.75]))
         shifted = at + group.shift
         plane.drawing.line(shifted, plane.y(low), shifted, plane.y(high), group.colour, 2.2)
-        points.append(
-            (shifted, plane.y(middle), f"{group.name}, {visit}: median {text.number(middle)}, n = {len(here)}")
-        )
-    plane.drawing.path([p[:2] for p in points], group.colour, 2.6) if len(points) > 1 else None
-    for x, y, tip in points:
-        plane.drawing.mark(x, y, group.shape, 4.5, group.colour, tip, stroke="#fff")
+        said = f"{group.name}, {visit}: median {text.number(middle)}, n = {len(here)}"
+        runs[-1].append((shifted, plane.y(middle), said))
+    for run in runs:
+        if len(run) > 1:
+            plane.drawing.path([p[:2] for p in run], group.colour, 2.6, stroke_dasharray=group.dash)
+        for x, y, tip in run:
+            plane.drawing.mark(x, y, group.shape, 4.5, group.colour, tip, stroke="#fff")
+    points = [point for run in runs for point in run]
+    return points[-1][1] if points else None
+
+
+def _name_lines(drawing: Drawing, left: float, ends: Mapping[Group, float | None], room: float) -> None:
+    """Write each arm's name at the end of its line, at least a line of text apart."""
+    at = -math.inf
+    for group, y in sorted(((g, y) for g, y in ends.items() if y is not None), key=lambda pair: pair[1]):
+        at = max(y + 4, at + 13)
+        drawing.mark(left + 4, at - 4, group.shape, 3.4, group.colour)
+        drawing.text(left + 11, at, text.cut(group.name, room - 14, 11), size=11, font_weight=600, label=group.name)
+
+
+def _doses(plane: _Plane, rows: pd.DataFrame, visits: Sequence[str], dosing: Sequence[float]) -> None:
+    """Mark the days of a dose under the axis, where visits stand at their days."""
+    days = rows.groupby("visit")["day"].median().reindex(list(visits))
+    if not dosing or days.isna().any() or not days.is_unique or len(visits) < 2:
+        return
+    first, last = days.idxmin(), days.idxmax()
+    scale = Linear(float(days[first]), float(days[last]), plane.x[str(first)], plane.x[str(last)])
+    for day in dosing:
+        if days[first] <= day <= days[last]:
+            plane.drawing.mark(scale(day), TOP + PLOT + 5, 1, 3.2, INK, f"dose on day {day:g}")
 
 
 def _key(drawing: Drawing, groups: Sequence[Group], kinds: list[str]) -> None:
     drawing.text(LEFT - 14, BELOW - 12, "n", "end", 11, SOFT, label="patients with a value")
     for k, group in enumerate(groups):
-        drawing.mark(8, BELOW + ROW * k, group.shape, 4, group.colour)
-        drawing.text(17, BELOW + ROW * k + 4, text.cut(group.name, 84, 11), size=11, label=group.name)
+        if len(groups) > 1:
+            drawing.line(0, BELOW + ROW * k, 22, BELOW + ROW * k, group.colour, 2.4, stroke_dasharray=group.dash)
+        drawing.mark(11, BELOW + ROW * k, group.shape, 4, group.colour, stroke="#fff")
+        drawing.text(26, BELOW + ROW * k + 4, text.cut(group.name, 64, 11), size=11, label=group.name)
     at, base = float(LEFT), BELOW + ROW * len(groups)
     if len(kinds) > 1:
         for i, kind in enumerate(kinds):

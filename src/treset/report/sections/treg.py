@@ -44,9 +44,11 @@ def by_visit(context: Context, endpoint: Endpoint, wide: bool = False) -> Block:
     group = "arm" if len(labels(sheet["arm"])) > 1 else None
     colour = None if group else ("disease" if 1 < len(labels(sheet["disease"])) <= 6 else None)
     minimum = treg.min_events if treg else 0
-    svg = longitudinal(panels, visits(sheet), label, group, minimum, colour)
+    svg = longitudinal(panels, visits(sheet), label, group, minimum, colour, context.study.dosing)
     thick = f"median and quartiles of each {group}" if group else "median and quartiles of all patients"
     caption = f"Thin: patients (a gap is a missing visit); thick: {thick}."
+    if context.study.dosing:
+        caption += " Triangles under the axis: days of a dose."
     if any((rows["n_cells"] < minimum).any() for rows in used):
         caption += f" Hollow: fewer than {minimum} cells to rest on, not used."
     return Figure(_finding(context, endpoint, label), svg, caption, download(endpoint.name, pd.concat(used)), wide)

@@ -74,11 +74,12 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     changed = changed_inputs(study)
     for one in changed:
         console.print(f"changed: {one.sentence()}", style="yellow")
-    command += [*_limits(chosen, extra), *_forced(study, changed, extra)]
+    plans = any(_PLANS.fullmatch(word) for word in extra)
+    own_words = any(word.split("=")[0] in _OWN_WORDS for word in extra)
+    watched = not plans and not own_words and find_spec("snakemake_logger_plugin_treset") is not None
+    command += [*_limits(chosen, extra), *_forced(study, changed, extra), *(["--logger", "treset"] if watched else [])]
     # options with one value come last: those before take every word that follows, a target of the user's too
     command += ["--directory", str(study.root), "--workflow-profile", str(chosen.resolve()), *extra]
-    plans = any(_PLANS.fullmatch(word) for word in extra)
-    watched = not plans and not any(word.split("=")[0] in _OWN_WORDS for word in extra)
     started = time.time()
     with nullcontext() if plans else run_lock(study.root) as lock:
         if lock is not None:
@@ -110,12 +111,12 @@ def _run(
     command: Sequence[str], keep: Sequence[int], environment: dict[str, str], watched: bool
 ) -> tuple[int, list[Failure]]:
     """Run, with the progress on the terminal where it is watched; give the exit code and the jobs that failed."""
-    if not watched or find_spec("snakemake_logger_plugin_treset") is None:
+    if not watched:
         return subprocess.run(command, check=False, pass_fds=keep, env=environment).returncode, []
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "failures"
         environment = {**environment, "TRESET_FAILURES": str(told)}
-        code = subprocess.run([*command, "--logger", "treset"], check=False, pass_fds=keep, env=environment).returncode
+        code = subprocess.run(command, check=False, pass_fds=keep, env=environment).returncode
         return code, read_failures(told)
 
 

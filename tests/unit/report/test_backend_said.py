@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from treset.jobs.report import _devices
+from treset.provenance.record import _devices
 from treset.report.sections.methods import backend
 
 GPU = {"requested": "auto", "used": "gpu", "device": "H100", "reason": "a test kernel ran on it"}

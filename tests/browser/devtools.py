@@ -30,9 +30,9 @@ class Browser:
         self.folder = tempfile.mkdtemp()
         read_here, write_there = os.pipe()
         read_there, write_here = os.pipe()
-        # Chromium reads commands from descriptor 3 and answers on 4
+        # Chromium reads commands from descriptor 3 and answers on 4; dash cannot copy descriptors above 9
         script = f'exec "$@" 3<&{read_there} 4>&{write_there}'
-        command = ["sh", "-c", script, "sh", str(BROWSER), *FLAGS, f"--user-data-dir={self.folder}"]
+        command = ["bash", "-c", script, "bash", str(BROWSER), *FLAGS, f"--user-data-dir={self.folder}"]
         command += [f"--window-size={width},{height}"]
         self.process = subprocess.Popen(
             command, pass_fds=(read_there, write_there), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,8 +1,21 @@
-"""What all tests share: the table of faults at the end (reports come here from every worker)."""
+"""What all tests share: which are slow, and the table of faults at the end (reports come here from every worker)."""
 
 from __future__ import annotations
 
 import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the slow tests run: skipped, visibly, so that the whole suite takes under ten minutes on two cores."""
+    parser.addoption("--slow", action="store_true", help="run the slow tests too (.ci/run does)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what is marked slow unless it was asked for."""
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

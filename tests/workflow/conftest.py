@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -71,12 +72,40 @@ def planned(study: Path, environment: dict[str, str] | None = None) -> dict[str,
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study of 6 patients at 2 visits, run to its report."""
+    if reuse := os.environ.get("TRESET_FINISHED_STUDY"):
+        return Path(reuse)
+    # one for all workers of pytest-xdist, which share the folder above their own
+    shared = (
+        tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.getbasetemp()
+    )
+    folder, done = shared / "small study", shared / "small study.done"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return _waited(folder, done)
+    try:
+        _finish(folder)
+        done.write_text("finished", encoding="utf-8")
+    finally:
+        if not done.exists():
+            done.write_text("failed", encoding="utf-8")
+    return folder
+
+
+def _waited(folder: Path, done: Path, seconds: float = 900.0) -> Path:
+    """The study that another worker runs."""
+    end = time.monotonic() + seconds
+    while not (done.exists() and done.read_text(encoding="utf-8")):
+        assert time.monotonic() < end, f"{folder} was not finished by the worker that started it"
+        time.sleep(0.5)
+    assert done.read_text(encoding="utf-8") == "finished", "the study failed in another worker"
+    return folder
+
+
+def _finish(folder: Path) -> None:
     from treset.io.table import write_tsv
     from treset.simulate import expected_sheet, plan, write
 
-    if reuse := os.environ.get("TRESET_FINISHED_STUDY"):
-        return Path(reuse)
-    folder = tmp_path_factory.mktemp("small study")
     trial = plan(
         "il2_open_label", patients=6, events=2500, seed=5, visits=["D0", "D8"], days=[0, 8], treg_folds=[1.0, 2.5],
         cd25_folds=[1.0, 1.8], foxp3_folds=[1.0, 1.3], nk_bright_folds=[1.0, 1.0], diseases=["lupus", "arthritis"],
@@ -86,7 +115,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tsv(trial.panel, folder / "panel.tsv")
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
     snakemake(folder)
-    return folder
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ import pytest
 
 from tests.workflow.conftest import CONFIG, REPOSITORY, treset
 
+pytestmark = pytest.mark.slow
+
 FAKES = REPOSITORY / "tests" / "fakes" / "gpu"
 
 

@@ -77,7 +77,7 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
     plans = any(_PLANS.fullmatch(word) for word in extra)
     own_words = any(word.split("=")[0] in _OWN_WORDS for word in extra)
     watched = not plans and not own_words and find_spec("snakemake_logger_plugin_treset") is not None
-    command += [*_limits(chosen, extra), *_forced(study, changed, extra), *(["--logger", "treset"] if watched else [])]
+    command += [*_limits(chosen, extra), *(["--logger", "treset"] if watched else []), *_forced(study, changed, extra)]
     # options with one value come last: those before take every word that follows, a target of the user's too
     command += ["--directory", str(study.root), "--workflow-profile", str(chosen.resolve()), *extra]
     started = time.time()

@@ -40,7 +40,8 @@ CLIPPED = """[...document.querySelectorAll("svg")].flatMap(svg => {
       || r.bottom > box.bottom + 1);
   }).map(t => svg.getAttribute("aria-label") + ": " + t.textContent);
 })"""
-OVERFLOWING = """[...document.querySelectorAll("main *")].filter(e => !e.ownerSVGElement && e.clientWidth && e.scrollWidth > e.clientWidth + 1
+OVERFLOWING = """[...document.querySelectorAll("main *")].filter(e => !e.ownerSVGElement && e.clientWidth
+  && e.scrollWidth > e.clientWidth + 1
   && getComputedStyle(e).overflowX === "visible" && getComputedStyle(e).display !== "inline")
   .map(e => e.tagName + "." + e.className + ": " + e.textContent.slice(0, 60))"""
 NAMELESS = """[...document.querySelectorAll("button, select, a, input, canvas, summary, svg[role=img]")].filter(e => {
@@ -128,8 +129,8 @@ def test_downloads_hold_what_is_shown(browser: Browser, pages: dict[str, Path]) 
     for drawing in drawings:
         root = ElementTree.fromstring(drawing)
         assert root.tag.endswith("svg") and float(root.attrib["width"]) > 100
-    browser.value("kept.length = 0; for (const a of document.querySelectorAll('a.tsv')) a.dispatchEvent(new Event('click', "
-                  "{cancelable: true}))")  # fmt: skip
+    press = "a.dispatchEvent(new Event('click', {cancelable: true}))"
+    browser.value(f"kept.length = 0; for (const a of document.querySelectorAll('a.tsv')) {press}")
     links = browser.value("document.querySelectorAll('a.tsv').length")
     browser.wait(f"kept.length === {links}")
     tables = browser.value("Promise.all(kept)")

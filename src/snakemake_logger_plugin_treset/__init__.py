@@ -31,6 +31,8 @@ class LogHandler(LogHandlerBase):
         self.running: dict[int, str] = {}
         self.bar: Progress | None = None
         self.said = 0
+        self.held: list[str] = []
+        self.job_failed = False
         target = os.environ.get("TRESET_FAILURES", "")
         self.failures = Path(target) if target else None
 
@@ -73,7 +75,9 @@ class LogHandler(LogHandlerBase):
             self._progress(0, int(told["stats"].get("total", 0)))
         elif event == LogEvent.JOB_ERROR:
             self._failed(told)
-        elif (event is None and record.levelno >= logging.WARNING) or event == LogEvent.ERROR:
+        elif event == LogEvent.ERROR or (event is None and record.levelno >= logging.ERROR):
+            self.held.append(record.getMessage())
+        elif event is None and record.levelno >= logging.WARNING:
             self.console.print(record.getMessage())
 
     def close(self) -> None:
@@ -81,6 +85,11 @@ class LogHandler(LogHandlerBase):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+        # where a job failed, its own sentence says more than Snakemake's account of the exit
+        if not self.job_failed:
+            for message in self.held:
+                self.console.print(message)
+        self.held = []
         super().close()
 
     def _started(self, told: dict[str, Any]) -> None:
@@ -116,6 +125,7 @@ class LogHandler(LogHandlerBase):
 
     def _failed(self, told: dict[str, Any]) -> None:
         job = told.get("jobid")
+        self.job_failed = True
         self.running.pop(job, None)
         name = self.names.get(job, str(told.get("rule_name", "")))
         rule, _, of = name.partition(" ")

@@ -55,7 +55,9 @@ def init(
 
     for path in scaffold(folder, data):
         console.print(f"wrote {path}")
-    console.print(f"next: edit them, then  treset check {folder}")
+    console.print(
+        f"next: treset check {folder}, then treset run {folder}; patients, visits and roles are guesses to look at"
+    )
 
 
 @app.command()

@@ -128,10 +128,10 @@ class LogHandler(LogHandlerBase):
         self.job_failed = True
         self.running.pop(job, None)
         name = self.names.get(job, str(told.get("rule_name", "")))
+        # said at once: a retry may mend it, and the run's last words name only what stayed undone
+        self.console.print(f"job failed: {name}")
         rule, _, of = name.partition(" ")
         if self.failures is not None:
             line = json.dumps({"rule": rule, "of": of, "log": [str(path) for path in told.get("log") or []]})
             with self.failures.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
-        else:
-            self.console.print(f"failed: {name}")

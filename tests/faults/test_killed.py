@@ -33,7 +33,7 @@ Saw = Callable[[str, str, str], None]
 )  # fmt: skip
 def test_a_job_killed_while_it_writes_runs_again(recovered: Recovered, saw: Saw, stage: str, file: str) -> None:
     said = recovered.lost.said if file in ("prepare", "cohort") else recovered.resumed.said
-    assert re.search(rf"Error in rule {file}:", said), said[-3000:]
+    assert re.search(rf"job failed: {file}\b", said), said[-3000:]
     assert recovered.resumed.code == 0, recovered.resumed.said[-3000:]
     assert (results(recovered.study) / "profiles.parquet").read_bytes() == recovered.undisturbed
     saw(f"SIGKILL of {stage}", "runs again; no half-written file is read", "the same profiles.parquet")

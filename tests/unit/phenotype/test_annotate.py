@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from treset.phenotype.annotate import cluster_names, merge_by_tree, name_clusters
@@ -116,6 +116,7 @@ def test_pieces_that_no_population_claims_stay_apart():
     assert len(set(merge_by_tree(coarse, coarse, nobody, NODES, 0.5).tolist())) == 2
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_merging_keeps_every_cell_and_never_joins_two_names(seed):
     generator = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the slow tests run: skipped, visibly, so that the whole suite takes under ten minutes on two cores."""
-    parser.addoption("--slow", action="store_true", help="run the slow tests too (.ci/run does)")
+    parser.addoption("--slow", action="store_true", help="run the slow tests too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

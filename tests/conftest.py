@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+# no timed asserts: a loaded machine is not a fault
+settings.register_profile("treset", deadline=None)
+settings.load_profile("treset")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

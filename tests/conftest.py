@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 
 # no timed asserts: a loaded machine is not a fault
 settings.register_profile("treset", deadline=None)
 settings.load_profile("treset")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the many processes that tests start share compiled Python code, also where it is not to be written."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(config.rootpath / ".pytest_cache" / "pycache"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from treset.environment import job_environment
 from treset.errors import TresetError
 from treset.fingerprint import code_hash
 from treset.plain import to_plain
@@ -22,6 +23,11 @@ try:
     PANEL = panel_rows(STUDY)
 except TresetError as error:
     raise WorkflowError(str(error)) from None
+
+
+# 'treset run' has done it; for snakemake by itself
+os.environ.update(job_environment(os.environ, STUDY.root))
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def inside(path):

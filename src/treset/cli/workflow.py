@@ -19,6 +19,7 @@ from rich.console import Console
 
 from treset.cli.ending import Failure, failed, read_failures, verdicts
 from treset.cli.lock import run_lock
+from treset.environment import job_environment
 from treset.errors import TresetError
 from treset.provenance.source import snakefile
 from treset.study import check_files, read_study
@@ -87,7 +88,7 @@ def run_workflow(config: Path, profile: str, extra: list[str], console: Console)
             _swept(study.results, "an interrupted run", console)
         # the lock goes with the process that does the work: it holds as long as either lives
         keep = (lock,) if lock is not None else ()
-        code, failures = _run(command, keep, _environment(source), watched)
+        code, failures = _run(command, keep, job_environment(_environment(source), study.root), watched)
         if lock is not None:
             _swept(study.results, "killed jobs", console)
     out = study.results / "report.html"

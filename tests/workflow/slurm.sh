@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A small simulated study through a real Slurm: one node, a fake GPU, from Debian's packages.
+# The demo through a real Slurm: one node, a fake GPU, from Debian's packages.
 # usage: tests/workflow/slurm.sh     in an environment with treset[slurm]; the table of what was seen is printed
+# Its profiles are compared with those of the demo in this checkout (results/demo), which is run where it was not.
 # Skipped, saying so, where it is not root or Slurm can neither be found nor installed. TRESET_SLURM=required makes that
 # a failure. Everything it starts or writes is gone afterwards.
 set -euo pipefail
@@ -97,7 +98,12 @@ done
 timeout 3 sinfo -h -o %t 2>/dev/null | grep -q idle ||
   skip "the node does not come up: $(grep -h fatal "$ROOT"/log/*.log | tail -n 1)"
 
-python "$HERE/slurm_study.py" make "$ROOT/study"
+# a copy: the demo of this checkout stays as it is
+CHECKOUT=$(cd "$HERE/../.." && pwd)
+mkdir "$ROOT/study"
+cp -r "$CHECKOUT/config" "$ROOT/study/config"
+PLAIN="$CHECKOUT/results/demo/profiles.parquet"
+[ -s "$PLAIN" ] || python -m treset run "$CHECKOUT" >/dev/null
 # The profile as it is shipped, but: status asked for often (the first check is after 40 s by default), the per-sample
 # maps as one array instead of a group, and a first request of the cohort's job that is too small.
 FIRST=120
@@ -108,7 +114,7 @@ FIRST=120
 done) >"$ROOT/gpus.txt" 2>/dev/null &
 WATCH=$!
 set +e
-timeout "${TRESET_SLURM_LIMIT:-420}" python -m treset run "$ROOT/study" --profile slurm --cores "$CPUS" \
+timeout "${TRESET_SLURM_LIMIT:-900}" python -m treset run "$ROOT/study" --profile slurm --cores "$CPUS" \
   --resources mem_mb="$MEMORY" --groups prepare=per_sample_prepare profiles=tables monitor=tables report=tables \
   --slurm-array-jobs map --slurm-init-seconds-before-status-checks 3 --latency-wait 20 \
   --set-resources "cohort:mem_mb=$FIRST if attempt == 1 else 2500" cohort:slurm_partition=gpu cohort:gpu=1 \
@@ -119,5 +125,5 @@ kill $WATCH
 squeue --states=all --noheader --array --sort=i \
   -O "JobArrayID:|,State:|,Partition:|,NumCPUs:|,MinMemory:|,tres-per-job:|,Comment:|,TimeUsed:" >"$ROOT/squeue.txt"
 [ $CODE = 0 ] || { cat "$ROOT/run.log"; find "$ROOT/study/results" -name '*.log' -exec tail -n 5 {} +; }
-python "$HERE/slurm_study.py" seen "$ROOT/study" "$ROOT/squeue.txt" "$ROOT/run.log" "$ROOT/gpus.txt" $FIRST
+python "$HERE/slurm_study.py" "$ROOT/study" "$ROOT/squeue.txt" "$ROOT/run.log" "$ROOT/gpus.txt" $FIRST "$PLAIN"
 exit $CODE

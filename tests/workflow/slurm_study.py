@@ -1,16 +1,15 @@
-"""The study that slurm.sh runs, and the table of what Slurm saw: exit code 1 where something promised was not seen."""
+"""The table of what Slurm saw of the demo that slurm.sh runs: exit code 1 where something promised was not seen."""
 
 from __future__ import annotations
 
 import re
 import sys
-import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from tests.workflow.tiny import make_tiny, undisturbed
+#: Of the demo, and as the profile `slurm` groups them.
+SAMPLES, IN_GROUP = 21, 8
 
 
 @dataclass(frozen=True)
@@ -42,39 +41,49 @@ def megabytes(memory: str) -> float:
     return float(number) * (1024 if unit == "G" else 1)
 
 
-def seen(study: Path, table: list[Job], log: str, used: str, first: int) -> list[tuple[str, str, bool]]:
+def counted(table: list[Job]) -> str:
+    """``4 COMPLETED, 1 FAILED``."""
+    return ", ".join(f"{number} {state}" for state, number in Counter(job.state for job in table).items())
+
+
+def seen(study: Path, table: list[Job], log: str, used: str, first: int, plain: Path) -> list[tuple[str, str, bool]]:
     """Promise, what was seen, whether it holds."""
     cohort = [job for job in table if "rule_cohort" in job.comment]
-    group = [job for job in table if "per_sample_prepare" in job.comment]
+    groups = [job for job in table if "per_sample_prepare" in job.comment]
     tail = [job for job in table if "tables" in job.comment]
     array = [job for job in table if "_" in job.id and "rule_map" in job.comment]
     last = cohort[-1] if cohort else None
     granted = "granted" if re.search(r"^gpu\S*:1\b", used, flags=re.MULTILINE) else "never granted"
-    states = ", ".join(f"{job.id} {job.state}" for job in table)
-    profiles = study / "results" / "tiny" / "profiles.parquet"
-    with tempfile.TemporaryDirectory() as folder:
-        same = profiles.exists() and (
-            undisturbed(study / "config.yaml", Path(folder)).read_bytes() == profiles.read_bytes()
-        )
+    profiles = study / "results" / "demo" / "profiles.parquet"
+    same = profiles.exists() and plain.read_bytes() == profiles.read_bytes()
     why = re.search(r"slurm job \d+: .*memory limit", log)
-    # the memory asked for a group is the sum of its two jobs
-    own = [int(value) for value in re.findall(r"rule prepare:.*?mem_mb=(\d+)", log, flags=re.DOTALL)]
+    # a group is laid out on two cores: two of its jobs at a time, with the memory of both
+    told = "".join(path.read_text() for path in (study / ".snakemake" / "log").glob("*.log"))
+    own = [int(value) for value in re.findall(r"rule prepare:.*?mem_mb=(\d+)", told, flags=re.DOTALL)]
+    sizes = Counter((job.cpus, job.memory) for job in groups)
     return [
-        ("every job goes through Slurm", states, len(table) >= 6 and len(tail) >= 1),
+        (
+            "every job goes through Slurm",
+            f"{len(table)} jobs and tasks: {counted(table)}",
+            len(table) == len(groups) + len(cohort) + len(array) + len(tail) + 1,
+        ),
         (
             "per-sample jobs are grouped, with their memory added up",
-            f"one job for both samples, {group[0].cpus} CPUs, {group[0].memory}" if group else "no group",
-            len(group) == 1 and group[0].cpus == 2 and megabytes(group[0].memory) >= max(own, default=0) * 1.9,
+            f"{SAMPLES} samples in {len(groups)} jobs: "
+            + ", ".join(f"{number} of {cpus} CPUs and {memory}" for (cpus, memory), number in sizes.items()),
+            len(groups) == -(-SAMPLES // IN_GROUP)
+            and len(own) == SAMPLES
+            and all(job.cpus == 2 and megabytes(job.memory) >= max(own) * 1.9 for job in groups),
         ),
         (
             "the light jobs at the end are one",
-            f"profiles, monitor and report in job {tail[0].id}" if tail else "no group",
+            f"profiles, 2 monitors and report in job {tail[0].id}" if tail else "no group",
             len(tail) == 1 and not any(re.search("rule_(monitor|report)", job.comment) for job in table),
         ),
         (
             "or are one array",
-            f"{', '.join(job.id for job in array)}" if array else "no array",
-            len(array) == 2 and len({job.id.split("_")[0] for job in array}) == 1,
+            f"{array[0].id} to {array[-1].id}: {counted(array)}" if array else "no array",
+            len(array) == SAMPLES and len({job.id.split("_")[0] for job in array}) == 1,
         ),
         (
             "a job that fails for memory comes again with more",
@@ -96,17 +105,15 @@ def seen(study: Path, table: list[Job], log: str, used: str, first: int) -> list
             not any("gpu" in job.gpus for job in table if job not in cohort),
         ),
         ("why the failed job failed is said", why.group(0) if why else "no", why is not None),
-        ("profiles.parquet is that of an undisturbed computation", "the same bytes" if same else "differs", same),
+        ("profiles.parquet is that of the demo without Slurm", "the same bytes" if same else "differs", same),
     ]
 
 
 def main() -> int:
-    if sys.argv[1] == "make":
-        # the backend is left open, so that the cohort's job asks for a GPU; the fake one is no CUDA device
-        make_tiny(Path(sys.argv[2]), backend="auto")
-        return 0
-    study, table, log, used = (Path(name) for name in sys.argv[2:6])
-    rows = seen(study, jobs(table.read_text()), log.read_text(), used.read_text(), int(sys.argv[6]))
+    """Take the study, squeue's table, the log, the GPUs in use, the first memory and the plain profiles.parquet."""
+    study, table, log, used = (Path(name) for name in sys.argv[1:5])
+    first, plain = int(sys.argv[5]), Path(sys.argv[6])
+    rows = seen(study, jobs(table.read_text()), log.read_text(), used.read_text(), first, plain)
     print("| promised | seen | |\n| --- | --- | --- |")
     for promised, found, holds in rows:
         print(f"| {promised} | {found} | {'yes' if holds else 'NO'} |")

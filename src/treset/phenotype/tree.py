@@ -198,6 +198,7 @@ def _resolve_one(
             without.append(sibling)
         else:
             notes.append(f"{sibling} cannot be measured here and is not taken out")
+    missing = list(dict.fromkeys(missing))
     lacking, same = " and ".join(missing), False
     reason = f"{lacking} {'was' if len(missing) == 1 else 'were'} not measured" if missing else ""
     if parent in nodes and not nodes[parent].measurable:

@@ -93,6 +93,26 @@ def test_an_h5ad_with_a_pickle_in_it_runs_no_code(tmp_path: Path, place: str) ->
     assert not trap.exists()
 
 
+@pytest.mark.parametrize("how", ["link", "external", "virtual"])
+@pytest.mark.parametrize("suffix", [".h5ad", ".h5"])
+def test_a_file_that_brings_in_another_is_refused(tmp_path: Path, how: str, suffix: str) -> None:
+    other, file = tmp_path / "secret.h5", tmp_path / f"a{suffix}"
+    with h5py.File(other, "w") as opened:
+        opened["x"] = np.zeros(4)
+    with h5py.File(file, "w") as opened:
+        group = opened.create_group("matrix/deep")
+        if how == "link":
+            group["x"] = h5py.ExternalLink(str(other), "/x")
+        elif how == "external":
+            group.create_dataset("x", (4,), "f8", external=[(str(other), 0, 32)])
+        else:
+            layout = h5py.VirtualLayout((4,), "f8")
+            layout[:] = h5py.VirtualSource(str(other), "x", (4,))
+            group.create_virtual_dataset("x", layout)
+    with pytest.raises(TresetError, match=rf"a{suffix}: matrix/deep/x (is a link to|has its values in) another file"):
+        read_sample(file, "rna")
+
+
 def test_a_sample_id_cannot_leave_its_folder_nor_be_markup(tmp_path: Path) -> None:
     config = make_tiny(tmp_path)
     sheet = tmp_path / "samples.tsv"

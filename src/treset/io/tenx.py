@@ -86,13 +86,40 @@ def read_10x_names(path: Path | str) -> TenxNames:
 
 
 def open_h5(path: Path) -> h5py.File:
-    """Open an HDF5 file for reading; a sentence where it is none."""
+    """Open an HDF5 file for reading; a sentence where it is none, or where it takes its content from other files."""
     if not path.is_file():
         raise TresetError(f"{path}: there is no such file; check the path in the sample sheet.")
     try:
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
     except OSError as error:
         raise TresetError(f"{path}: is no readable HDF5 file ({error}); copy or export it again.") from None
+    try:
+        elsewhere = _elsewhere(file)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        file.close()
+        raise TresetError(f"{path}: its parts cannot be listed ({error}); copy or export it again.") from None
+    if elsewhere:
+        file.close()
+        raise TresetError(
+            f"{path}: {elsewhere}, so that a file from a stranger could bring in any file of this machine, and "
+            "checksums would not cover it; expected one whole file: write it again without links to other files."
+        )
+    return file
+
+
+def _elsewhere(file: h5py.File) -> str:
+    """Say which part of the file lies in another file: an external link, raw or virtual storage; '' where none does."""
+
+    def link(name: str, found: object) -> str | None:
+        if isinstance(found, h5py.ExternalLink):
+            return f"{name} is a link to another file ({found.filename})"
+        if isinstance(found, h5py.HardLink):
+            node = file[name]
+            if isinstance(node, h5py.Dataset) and (node.external or node.is_virtual):
+                return f"{name} has its values in another file"
+        return None
+
+    return file.visititems_links(link) or ""
 
 
 def _h5_group(path: Path, file: h5py.File) -> tuple[str, bool]:

@@ -28,6 +28,8 @@ fi
 ROOT=$(mktemp -d)
 chmod 755 "$ROOT"
 down() {
+  # what a run that was stopped left
+  if grep -q "^$MARK" "$CONF" 2>/dev/null; then timeout 10 scancel --user=root 2>/dev/null || true; fi
   for daemon in slurmd slurmctld munged; do
     [ -s "$ROOT/$daemon.pid" ] && kill "$(cat "$ROOT/$daemon.pid")" 2>/dev/null || true
   done
@@ -79,7 +81,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_interval=1,bf_interval=1
 ReturnToService=2
-MinJobAge=900
+MinJobAge=7200
 KillWait=2
 MpiDefault=none
 GresTypes=gpu
@@ -114,7 +116,7 @@ FIRST=120
 done) >"$ROOT/gpus.txt" 2>/dev/null &
 WATCH=$!
 set +e
-timeout "${TRESET_SLURM_LIMIT:-900}" python -m treset run "$ROOT/study" --profile slurm --cores "$CPUS" \
+timeout "${TRESET_SLURM_LIMIT:-2400}" python -m treset run "$ROOT/study" --profile slurm --cores "$CPUS" \
   --resources mem_mb="$MEMORY" --groups prepare=per_sample_prepare profiles=tables monitor=tables report=tables \
   --slurm-array-jobs map --slurm-init-seconds-before-status-checks 3 --latency-wait 20 \
   --set-resources "cohort:mem_mb=$FIRST if attempt == 1 else 2500" cohort:slurm_partition=gpu cohort:gpu=1 \

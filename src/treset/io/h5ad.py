@@ -209,6 +209,36 @@ def write_h5ad(adata: AnnData, path: Path | str) -> None:
         write_dispatched(file, "/", adata, callback=write)
 
 
+def read_parts(path: Path | str, *keys: str) -> dict[str, Any]:
+    """Read single elements of one of the pipeline's own files, such as ``obs`` or ``uns/treset``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keys
+        Wanted elements.
+
+    Returns
+    -------
+    Key -> element; a key that the file lacks is absent.
+
+    Raises
+    ------
+    TresetError
+        The file is missing or damaged.
+    """
+    from anndata.io import read_elem
+
+    path = Path(path)
+    try:
+        with open_h5(path) as file:
+            return {key: read_elem(file[key]) for key in keys if key in file}
+    except _READ_ERRORS as error:
+        reason = " ".join(str(error).split())
+        raise TresetError(f"{path}: cannot be read ({reason}); run the step that wrote it again.") from None
+
+
 def read_h5ad(path: Path | str, backed: bool = False) -> AnnData:
     """Read one of the pipeline's own files.
 

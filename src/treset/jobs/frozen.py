@@ -16,6 +16,7 @@ import pandas as pd
 
 from treset.errors import TresetError
 from treset.io.files import atomic
+from treset.io.h5ad import read_parts
 from treset.io.table import write_tsv
 from treset.jobs.cohort import PANEL_COLUMNS, CohortSettings
 from treset.plain import to_plain
@@ -63,11 +64,8 @@ def take(samples: Mapping[str, Path], frozen: Path, settings: CohortSettings, fo
 
 def _read(path: Path, uns: str = "treset") -> tuple[pd.DataFrame, dict]:
     """The variables and one entry of ``uns``, without reading the cells."""
-    import h5py
-    from anndata.io import read_elem
-
-    with h5py.File(path, "r") as file:
-        return read_elem(file["var"]), read_elem(file[f"uns/{uns}"]) if uns in file["uns"] else {}
+    parts = read_parts(path, "var", f"uns/{uns}")
+    return parts["var"], parts.get(f"uns/{uns}", {})
 
 
 def _unlike(about: Mapping[str, str], settings: CohortSettings) -> list[str]:

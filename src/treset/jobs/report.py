@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from treset.io.h5ad import read_parts
 from treset.provenance import write_crate, write_record
 from treset.study.model import Study
 
@@ -34,10 +35,6 @@ def report(study: Study, results: Path, values: Mapping[str, Any] | None = None)
 
 def _ran(path: Path) -> dict[str, str]:
     """``uns["treset"]`` of a file of cells, without reading the cells; empty where there is no such file."""
-    import h5py
-    from anndata.io import read_elem
-
     if not path.exists():
         return {}
-    with h5py.File(path, "r") as file:
-        return {key: str(value) for key, value in read_elem(file["uns/treset"]).items()}
+    return {key: str(value) for key, value in read_parts(path, "uns/treset").get("uns/treset", {}).items()}

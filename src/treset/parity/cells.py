@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from treset.errors import TresetError
+from treset.io.h5ad import read_parts
 from treset.phenotype.stability import adjusted_rand
 
 #: Reading -> the column of a cell's table that holds it.
@@ -29,16 +30,12 @@ def read_labels(results: Path, samples: Sequence[str]) -> pd.DataFrame:
     -------
     Text columns ``cluster``, ``population`` and ``cluster_population``; the index is the cell's name.
     """
-    import h5py
-    from anndata.io import read_elem
-
     parts = []
     for sample in samples:
         path = results / "samples" / sample / "cells.h5ad"
         if not path.is_file():
             raise TresetError(f"{path} is missing: the run that parity compares did not finish; see its logs")
-        with h5py.File(path, "r") as file:
-            cells = read_elem(file["obs"])
+        cells = read_parts(path, "obs")["obs"]
         parts.append(cells.loc[cells["keep"].to_numpy(bool), ["cluster", *READINGS.values()]].astype(str))
     return pd.concat(parts)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from treset.errors import TresetError
+from treset.io.h5ad import read_parts
 from treset.study.model import Study
 
 #: The monitors in the order of the report.
@@ -235,17 +236,12 @@ def _sketch(study: Study, path: Path, gaps: dict[str, str]) -> Sketch | None:
     if not path.is_file():
         gaps["cohort/sketch.h5ad"] = "cohort/sketch.h5ad is missing: no cell map and no heat map can be drawn."
         return None
-    import h5py
-    from anndata.io import read_elem
-
-    try:
-        with h5py.File(path, "r") as file:
-            obs = read_elem(file["obs"])
-            var = read_elem(file["var"])
-            umap = np.asarray(read_elem(file["obsm/X_umap"]), np.float32) if "obsm/X_umap" in file else None
-            X = read_elem(file["X"])
-    except (OSError, KeyError, ValueError) as error:
-        raise TresetError(f"{path} cannot be read as a sketch ({error}): run the cohort step again.") from error
+    parts = read_parts(path, "obs", "var", "obsm/X_umap", "X")
+    lacking = [key for key in ("obs", "var", "X") if key not in parts]
+    if lacking:
+        raise TresetError(f"{path} lacks {', '.join(lacking)} of a sketch: run the cohort step again.")
+    obs, var, X = parts["obs"], parts["var"], parts["X"]
+    umap = np.asarray(parts["obsm/X_umap"], np.float32) if "obsm/X_umap" in parts else None
     text = obs.apply(lambda column: column.astype(object).where(column.notna(), "").astype(str))
     columns, markers = _shown(study, var)
     dense = X[:, columns]

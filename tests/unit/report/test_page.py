@@ -195,7 +195,7 @@ def test_missing_profiles_are_an_error_that_leaves_an_old_report(folder: Path) -
         ("monitors/treg/summary.json", "[]", "expected an object"),
         ("monitors/treg/effects.tsv", "endpoint\nx\n", "has no column population"),
         ("quality.tsv", "sample\tkept\nx\t1\n", "has no column filter"),
-        ("cohort/sketch.h5ad", "no sketch", "cannot be read as a sketch"),
+        ("cohort/sketch.h5ad", "no sketch", "cohort/sketch.h5ad: is no readable HDF5 file"),
     ],
 )
 def test_a_damaged_file_is_named(folder: Path, name: str, content: str, said: str) -> None:

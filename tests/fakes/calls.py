@@ -28,6 +28,9 @@ def calls(path: Path) -> Iterator[Call]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     for function in functions:
         names: dict[str, str] = _imported(function)
+        if "xp" in {argument.arg for argument in function.args.args}:
+            # code for both: what it calls of NumPy, CuPy must have
+            names["xp"] = "cupy"
         objects: dict[str, str] = {}
         for node in ast.walk(function):
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and len(node.targets) == 1:

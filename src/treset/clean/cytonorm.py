@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from treset.clean.distances import compare
+from treset.compute.som import train_som, winners
 from treset.errors import TresetError
-from treset.phenotype.som import train_som, winners
 
 #: Quantiles of which a spline is made.
 QUANTILES = np.linspace(0.01, 0.99, 99)

@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from treset.compute.interface import Choice, PcaResult
+from treset.compute.som import train_som, winners
 from treset.errors import TresetError
 
 #: Above this many reference rows an inverted index replaces the exact search.
@@ -88,6 +89,11 @@ class CpuBackend:
         finally:
             igraph.set_random_number_generator(random)
         return by_size(np.asarray(parts.membership))
+
+    def som(self, x: np.ndarray, side: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """By NumPy."""
+        codes = train_som(x, side, epochs, seed)
+        return codes, winners(x, codes)[0]
 
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
         """umap-learn on the given graph, started from two principal components; serial, hence the same for a seed."""

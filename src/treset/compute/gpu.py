@@ -16,6 +16,7 @@ from scipy import sparse
 from treset.compute.cpu import by_size
 from treset.compute.device import CHUNK_BYTES, on_device, one_pool
 from treset.compute.interface import Choice, PcaResult
+from treset.compute.som import train_som, winners
 from treset.errors import TresetError
 
 if TYPE_CHECKING:
@@ -157,6 +158,14 @@ class GpuBackend:
         labels = by_size(cells.obs["leiden"].astype(int).to_numpy())
         _guard(labels, resolution)
         return labels
+
+    @on_device("the self-organising map")
+    def som(self, x: np.ndarray, side: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The code of the CPU by CuPy; the rows stay on the device for all epochs."""
+        import cupy
+
+        codes = train_som(x, side, epochs, seed, cupy)
+        return codes, winners(x, codes, cupy)[0]
 
     @on_device("UMAP")
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:

@@ -75,6 +75,15 @@ class Backend(Protocol):
         """Communities by modularity, numbered by falling size: (n,) int32."""
         ...
 
+    def som(self, x: np.ndarray, side: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Self-organising map of the rows of ``x`` (n, p), as :func:`treset.compute.som.train_som` describes it.
+
+        Returns
+        -------
+        Nodes (side * side, p) float64 and the nearest node of every row (n,) int64.
+        """
+        ...
+
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
         """Two-dimensional layout started from the first two principal components of ``x``: (n, 2) float32."""
         ...

@@ -229,7 +229,7 @@ def phenotype(
     population, _ = gates.deepest(masks, nodes)
     purity, markers = settings.cohort.min_purity, rule_markers(nodes)
     read = cells.obsm["X_pca"] if settings.modality == "rna" else np.column_stack([columns[m] for m in markers])
-    fine = overcluster(read, settings.cohort.overcluster, settings.seed) if markers else None
+    fine = overcluster(read, settings.cohort.overcluster, backend, settings.seed) if markers else None
     if fine is not None:
         cells.obs["cluster_before_merge"] = cells.obs["cluster"]
         merged = annotate.merge_by_tree(

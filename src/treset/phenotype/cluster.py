@@ -13,7 +13,6 @@ from treset.compute import Backend
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
 from treset.phenotype.consensus import consensus_partitions
-from treset.phenotype.som import train_som, winners
 from treset.phenotype.stability import STABILITY_COLUMNS, choose, stability
 from treset.study.model import Cohort
 
@@ -75,7 +74,7 @@ def cluster_cells(
         return {setting: backend.leiden(part, setting, chance) for setting in settings}
 
     def som(rows: np.ndarray, chance: int, settings: tuple[float, ...]) -> Mapping[float, np.ndarray]:
-        return metaclusters(coordinates[rows], [int(s) for s in settings], chance)
+        return metaclusters(coordinates[rows], [int(s) for s in settings], backend, chance)
 
     if options.algorithm == "som":
         clusterer, asked, tried = som, options.metaclusters, METACLUSTERS
@@ -105,7 +104,9 @@ def cluster_cells(
     return Clustering(labels, setting, table)
 
 
-def metaclusters(x: np.ndarray, ks: list[int], seed: int, side: int = _SIDE) -> dict[float, np.ndarray]:
+def metaclusters(
+    x: np.ndarray, ks: list[int], backend: Backend, seed: int, side: int = _SIDE
+) -> dict[float, np.ndarray]:
     """Consensus metaclusters of a self-organising map, as in FlowSOM (Van Gassen 2015, doi:10.1002/cyto.a.22625).
 
     Parameters
@@ -114,6 +115,8 @@ def metaclusters(x: np.ndarray, ks: list[int], seed: int, side: int = _SIDE) -> 
         (n, p) coordinates.
     ks
         Numbers of metaclusters.
+    backend
+        Trains the map.
     seed
         Of the map and of the consensus.
     side
@@ -128,12 +131,11 @@ def metaclusters(x: np.ndarray, ks: list[int], seed: int, side: int = _SIDE) -> 
     TresetError
         Fewer cells than nodes, or ``k`` out of range.
     """
-    codes = train_som(x, side, seed=seed)
-    node, _ = winners(x, codes)
+    codes, node = backend.som(x, side, 20, seed)
     return {float(k): labels[node] for k, labels in consensus_partitions(codes, ks, seed=seed).items()}
 
 
-def overcluster(x: np.ndarray, side: int, seed: int) -> np.ndarray | None:
+def overcluster(x: np.ndarray, side: int, backend: Backend, seed: int) -> np.ndarray | None:
     """Many small clusters, to be merged by the tree: the nodes of a large map.
 
     Parameters
@@ -150,4 +152,4 @@ def overcluster(x: np.ndarray, side: int, seed: int) -> np.ndarray | None:
     side = min(side, int(np.sqrt(len(x) / _CELLS_PER_NODE)))
     if side < 2:
         return None
-    return winners(x, train_som(x, side, epochs=10, seed=seed))[0]
+    return backend.som(x, side, 10, seed)[1]

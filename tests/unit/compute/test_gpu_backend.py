@@ -44,6 +44,17 @@ def test_pca_is_that_of_the_cpu(gpu, kind: str, monkeypatch: pytest.MonkeyPatch)
     assert np.allclose(whole.scores, parts.scores, atol=1e-4)
 
 
+def test_the_map_is_that_of_the_cpu(gpu, blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = blobs
+    for chunk in (50_000, 37):
+        monkeypatch.setattr("treset.compute.som._CHUNK", chunk)
+        for side in (2, 7, 12):
+            codes, node = gpu.som(x, side, 6, 4)
+            asked, wanted = CPU.som(x, side, 6, 4)
+            assert isinstance(codes, np.ndarray) and np.allclose(codes, asked, atol=1e-9)
+            assert node.tolist() == wanted.tolist()
+
+
 def test_neighbours_are_exact_whole_and_in_parts(gpu, blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     x, _ = blobs
     exact, apart = CPU.knn(x[:500], x, 10)

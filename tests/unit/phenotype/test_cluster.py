@@ -42,7 +42,7 @@ def test_metaclusters_are_the_groups_and_repeat(blobs):
     found = cluster_cells(x, graph, Cohort(algorithm="som", metaclusters=5), CPU, 0)
     assert adjusted_rand(found.labels, label) == 1.0
     assert np.bincount(found.labels).tolist() == [400, 300, 200, 100, 40]
-    one, two = metaclusters(x, [5, 9], 4), metaclusters(x, [5, 9], 4)
+    one, two = metaclusters(x, [5, 9], CPU, 4), metaclusters(x, [5, 9], CPU, 4)
     assert one[9.0].tobytes() == two[9.0].tobytes()
 
 
@@ -56,8 +56,8 @@ def test_too_many_clusters_name_the_setting_to_change(blobs):
 
 def test_overclustering_leaves_no_group_mixed_and_can_be_left_out(blobs):
     x, label, _ = blobs
-    node = overcluster(x, 20, 0)
+    node = overcluster(x, 20, CPU, 0)
     # 1,040 cells hold a map of 7 x 7 at twenty cells a node
     assert node is not None and len(set(node.tolist())) <= 49
     assert all(len(set(label[node == k].tolist())) == 1 for k in set(node.tolist()))
-    assert overcluster(x, 0, 0) is None and overcluster(x[:50], 20, 0) is None
+    assert overcluster(x, 0, CPU, 0) is None and overcluster(x[:50], 20, CPU, 0) is None

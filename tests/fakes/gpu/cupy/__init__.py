@@ -23,11 +23,26 @@ maximum = _on_device(np.maximum)
 sign = _on_device(np.sign)
 sqrt = _on_device(np.sqrt)
 arcsinh = _on_device(np.arcsinh)
+exp = _on_device(np.exp)
 
 
 def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
     cuda.check("asarray")
     return ndarray(np.asarray(a._host if isinstance(a, ndarray) else a, dtype=dtype, order=order))
+
+
+def empty(shape, dtype=float, order="C"):
+    cuda.check("empty")
+    return ndarray(np.empty(shape, dtype=dtype, order=order))
+
+
+def where(condition, x=None, y=None):
+    return ndarray(np.where(of_device(condition), of_device(x), of_device(y)))
+
+
+def bincount(x, weights=None, minlength=None):
+    assert weights is None, "adds in another order every time"
+    return ndarray(np.bincount(of_device(x), minlength=minlength or 0))
 
 
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):

@@ -18,6 +18,7 @@ class ndarray:
 
     # NumPy's arrays leave an operation with this one to this one, which then refuses
     __array_ufunc__ = None
+    __hash__ = None
 
     def get(self) -> np.ndarray:
         return self._host.copy()
@@ -35,6 +36,9 @@ class ndarray:
         keys = key if isinstance(key, tuple) else (key,)
         found = tuple(of_device(k) if isinstance(k, ndarray | np.ndarray) else k for k in keys)
         return ndarray(self._host[found if isinstance(key, tuple) else found[0]])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._host[of_device(key) if isinstance(key, ndarray | np.ndarray) else key] = of_device(value)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._host, name)
@@ -66,10 +70,10 @@ def on_device(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _operators() -> None:
-    for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "lt", "le", "gt", "ge"):
+    for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "lt", "le", "gt", "ge", "eq"):
         function = getattr(operator, name)
         setattr(ndarray, f"__{name}__", lambda a, b, f=function: on_device(f)(a, b))
-        if name not in ("lt", "le", "gt", "ge"):
+        if name not in ("lt", "le", "gt", "ge", "eq"):
             setattr(ndarray, f"__r{name}__", lambda a, b, f=function: on_device(f)(b, a))
     for name in ("add", "sub"):
         inplace = getattr(operator, f"i{name}")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from treset.compute.som import train_som, winners
 from treset.errors import TresetError
-from treset.phenotype.som import train_som, winners
 
 
 @pytest.fixture(scope="module")

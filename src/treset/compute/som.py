@@ -1,6 +1,11 @@
-"""A self-organising map: the nodes of FlowSOM, trained in batches so that the order of the cells does not matter."""
+"""A self-organising map: the nodes of FlowSOM, trained in batches so that the order of the cells does not matter.
+
+One code for both backends: ``xp`` is NumPy or CuPy. The cells go to the device once and stay there for all epochs.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +17,7 @@ _LAST_RADIUS = 0.3
 _CHUNK = 50_000
 
 
-def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0) -> np.ndarray:
+def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0, xp: Any = np) -> np.ndarray:
     """Train a square map by the batch algorithm (Kohonen 2013, doi:10.1016/j.neunet.2012.09.018).
 
     FlowSOM (Van Gassen 2015, doi:10.1002/cyto.a.22625) trains the same map cell by cell.
@@ -27,6 +32,8 @@ def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0) ->
         Passes over all cells; the Gaussian neighbourhood shrinks geometrically from a third of the grid to 0.3 steps.
     seed
         Which cells a node without cells starts again from.
+    xp
+        The array library that works: NumPy (default) or CuPy.
 
     Returns
     -------
@@ -46,41 +53,62 @@ def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0) ->
     if not np.isfinite(x).all():
         raise TresetError("the coordinates of the self-organising map hold values that are not finite: check the files")
     generator = np.random.default_rng(seed)
-    codes = _plane(x, side, generator)
+    codes = xp.asarray(_plane(x, side, generator))
     row, column = np.divmod(np.arange(nodes), side)
-    apart = (row[:, None] - row) ** 2 + (column[:, None] - column) ** 2
+    apart = xp.asarray(((row[:, None] - row) ** 2 + (column[:, None] - column) ** 2).astype(float))
+    cells = xp.asarray(x)
     first = max(side / 3.0, 1.0)
     for epoch in range(epochs):
         radius = first * (_LAST_RADIUS / first) ** (epoch / max(epochs - 1, 1))
-        nearest, distance = winners(x, codes)
-        counts = np.bincount(nearest, minlength=nodes).astype(float)
-        pull = np.exp(-apart / (2.0 * radius**2))
+        nearest, distance = _winners(cells, codes, xp)
+        counts = xp.bincount(nearest, minlength=nodes).astype(float)
+        pull = xp.exp(apart / (-2.0 * radius**2))
         weight = pull @ counts
         alive = weight > 1e-9
-        codes[alive] = (pull @ _sums(x, nearest, nodes))[alive] / weight[alive, None]
-        if (~alive).any():
+        learnt = pull @ _sums(cells, nearest, nodes, xp)
+        codes = xp.where(alive[:, None], learnt / xp.maximum(weight, 1e-9)[:, None], codes)
+        dead = np.flatnonzero(~_host(alive))
+        if len(dead):
             # a node that nothing pulls any more goes where the map fits worst
-            codes[~alive] = x[np.argsort(-distance, kind="stable")[: int((~alive).sum())]]
-    return codes
+            worst = np.argsort(-_host(distance), kind="stable")[: len(dead)]
+            codes[xp.asarray(dead)] = xp.asarray(np.asarray(x[worst], dtype=np.float64))
+    return _host(codes)
 
 
-def winners(x: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def winners(x: np.ndarray, codes: np.ndarray, xp: Any = np) -> tuple[np.ndarray, np.ndarray]:
     """The nearest node of every cell, the lower number where two are as near: (n,) int64, and the distance (n,)."""
-    nearest = np.empty(len(x), dtype=np.int64)
-    distance = np.empty(len(x))
+    nearest, distance = _winners(xp.asarray(x), xp.asarray(codes), xp)
+    return _host(nearest), _host(distance)
+
+
+def _winners(cells: Any, codes: Any, xp: Any) -> tuple[Any, Any]:
+    nearest = xp.empty(len(cells), dtype=np.int64)
+    distance = xp.empty(len(cells), dtype=np.float64)
     length = (codes**2).sum(axis=1)
-    for start in range(0, len(x), _CHUNK):
-        part = np.asarray(x[start : start + _CHUNK], dtype=np.float64)
+    for start in range(0, len(cells), _CHUNK):
+        part = cells[start : start + _CHUNK].astype(np.float64)
         squared = length - 2.0 * (part @ codes.T)
         nearest[start : start + _CHUNK] = squared.argmin(axis=1)
         least = squared.min(axis=1) + (part**2).sum(axis=1)
-        distance[start : start + _CHUNK] = np.sqrt(np.maximum(least, 0.0))
+        distance[start : start + _CHUNK] = xp.sqrt(xp.maximum(least, 0.0))
     return nearest, distance
 
 
-def _sums(x: np.ndarray, nearest: np.ndarray, nodes: int) -> np.ndarray:
+def _sums(cells: Any, nearest: Any, nodes: int, xp: Any) -> Any:
     """Sum of the cells of each node: (nodes, p) float64."""
-    return np.column_stack([np.bincount(nearest, weights=column, minlength=nodes) for column in x.T])
+    if xp is np:
+        return np.column_stack([np.bincount(nearest, weights=column, minlength=nodes) for column in cells.T])
+    # CuPy's bincount adds with atomics, in another order every time: products of matrices repeat
+    total = xp.zeros((nodes, cells.shape[1]), dtype=np.float64)
+    numbers = xp.arange(nodes)
+    for start in range(0, len(cells), _CHUNK):
+        mine = (nearest[start : start + _CHUNK] == numbers[:, None]).astype(np.float64)
+        total += mine @ cells[start : start + _CHUNK].astype(np.float64)
+    return total
+
+
+def _host(array: Any) -> np.ndarray:
+    return array.get() if hasattr(array, "get") else array
 
 
 def _plane(x: np.ndarray, side: int, generator: np.random.Generator) -> np.ndarray:

@@ -85,6 +85,15 @@ def test_clusters_and_layout_find_the_groups(gpu, cpu, groups) -> None:
     assert np.mean(group[near] == group[:2000, None]) > 0.95
 
 
+def test_the_self_organising_map_is_that_of_the_cpu_and_repeats(gpu, cpu, groups) -> None:
+    x, _ = groups
+    codes, node = gpu.som(x, 10, 10, 0)
+    wanted, own = cpu.som(x, 10, 10, 0)
+    assert np.allclose(codes, wanted, atol=1e-6) and np.mean(node == own) > 0.999
+    again, _ = gpu.som(x, 10, 10, 0)
+    assert np.array_equal(codes, again)
+
+
 def test_leiden_repeats_beyond_75000_nodes(gpu) -> None:
     generator = np.random.default_rng(2)
     x = generator.normal(size=(150_000, 10)).astype(np.float32)

@@ -13,10 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from treset.compute.interface import Choice, PcaResult
+from treset.compute.search import Searcher
 from treset.errors import TresetError
-
-#: Above this many reference rows an inverted index replaces the exact search.
-_EXACT_ROWS = 120_000
 
 
 class CpuBackend:
@@ -24,6 +22,7 @@ class CpuBackend:
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
+        self._searched: tuple[np.ndarray, Searcher] | None = None
 
     def versions(self) -> dict[str, str]:
         """None beyond those of treset's own dependencies, which are recorded anyway."""
@@ -43,23 +42,17 @@ class CpuBackend:
         return PcaResult(scores.astype(np.float32), components, mean, values / np.trace(covariance))
 
     def knn(self, reference: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Exact up to 120,000 reference rows, then an inverted index (FAISS IVF, 32 probes)."""
-        import faiss
+        """Exact, or by an index that finds 0.999 of the exact ones (:class:`~treset.compute.search.Searcher`).
 
-        reference, queries = _rows(reference), _rows(queries)
-        n, p = reference.shape
-        if n <= _EXACT_ROWS:
-            index = faiss.IndexFlatL2(p)
-        else:
-            index = faiss.IndexIVFFlat(faiss.IndexFlatL2(p), p, int(4 * np.sqrt(n)))
-            index.nprobe = 32
-            index.train(reference)
-        index.add(reference)
-        squared, indices = index.search(queries, min(k, n))
-        return indices, np.sqrt(np.maximum(squared, 0.0))
+        The index of the last reference is kept: the same array again is not indexed again.
+        """
+        if self._searched is None or self._searched[0] is not reference:
+            self._searched = reference, Searcher(_rows(reference))
+        searcher = self._searched[1]
+        return searcher.search(searcher.reference if queries is reference else _rows(queries), k)
 
     def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:
-        """Fuzzy simplicial set (McInnes 2018, arXiv:1802.03426) on exact neighbours."""
+        """Fuzzy simplicial set (McInnes 2018, arXiv:1802.03426) on the neighbours of :meth:`knn`."""
         from umap.umap_ import fuzzy_simplicial_set
 
         indices, distances = self.knn(x, x, k)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +105,9 @@ def _dense(stored: h5py.Dataset, keep: np.ndarray, columns: np.ndarray, chunk: i
 def slices(n: int, chunk: int) -> Iterator[slice]:
     """Parts of ``n`` rows, each of ``chunk`` but the last, which takes what would not make half a part."""
     starts = list(range(0, n, chunk))
-    if len(starts) > 1 and n - starts[-1] < chunk // 2:
+    if len(starts) > 1 and 2 * (n - starts[-1]) < chunk:
         starts.pop()
-    for start, stop in zip(starts, [*starts[1:], n], strict=True):
+    for start, stop in pairwise([*starts, n]):
         yield slice(start, stop)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import random
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from treset.compute.fuzzy import fuzzy_graph
 from treset.compute.interface import Choice, PcaResult
 from treset.compute.search import Searcher
 from treset.errors import TresetError
@@ -23,6 +25,7 @@ class CpuBackend:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
         self._searched: tuple[np.ndarray, Searcher] | None = None
+        self._network: tuple[sparse.csr_matrix, Any] | None = None
 
     def versions(self) -> dict[str, str]:
         """None beyond those of treset's own dependencies, which are recorded anyway."""
@@ -53,26 +56,16 @@ class CpuBackend:
 
     def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:
         """Fuzzy simplicial set (McInnes 2018, arXiv:1802.03426) on the neighbours of :meth:`knn`."""
-        from umap.umap_ import fuzzy_simplicial_set
-
-        indices, distances = self.knn(x, x, k)
-        graph, _, _ = fuzzy_simplicial_set(
-            x,
-            n_neighbors=indices.shape[1],
-            random_state=np.random.RandomState(seed),
-            metric="euclidean",
-            knn_indices=indices.astype(np.int32),
-            knn_dists=distances,
-        )
-        return graph.tocsr()
+        return fuzzy_graph(*self.knn(x, x, k))
 
     def leiden(self, graph: sparse.csr_matrix, resolution: float, seed: int) -> np.ndarray:
         """igraph's Leiden (Traag 2019, doi:10.1038/s41598-019-41695-z) on the upper triangle, two iterations."""
         import igraph
 
-        upper = sparse.triu(graph, 1).tocoo()
-        edges = np.column_stack([upper.row, upper.col])
-        network = igraph.Graph(n=graph.shape[0], edges=edges, edge_attrs={"weight": upper.data})
+        # a draw is clustered at every resolution: its network is built once
+        if self._network is None or self._network[0] is not graph:
+            self._network = graph, _network(graph)
+        network = self._network[1]
         igraph.set_random_number_generator(random.Random(seed))
         try:
             parts = network.community_leiden(
@@ -144,6 +137,15 @@ def by_size(labels: np.ndarray) -> np.ndarray:
     rank = np.empty(len(names), dtype=np.int32)
     rank[np.lexsort((names, -counts))] = np.arange(len(names), dtype=np.int32)
     return rank[inverse]
+
+
+def _network(graph: sparse.csr_matrix) -> Any:
+    """The upper triangle as igraph's network: each edge once."""
+    import igraph
+
+    upper = sparse.triu(graph, 1).tocoo()
+    edges = np.column_stack([upper.row, upper.col])
+    return igraph.Graph(n=graph.shape[0], edges=edges, edge_attrs={"weight": upper.data})
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

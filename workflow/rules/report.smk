@@ -13,6 +13,7 @@ rule report:
         records=sample_files("input.json"),
     output:
         report=results("report.html"),
+        timings=results("timings.tsv"),
         run=results("provenance", "run.json"),
         inputs=results("provenance", "inputs.tsv"),
         crate=results("provenance", "ro-crate-metadata.json"),

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import random
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
+from treset.compute.fuzzy import fuzzy_graph
 from treset.compute.interface import Choice, PcaResult
+from treset.compute.search import Searcher
 from treset.compute.som import train_som, winners
 from treset.errors import TresetError
-
-#: Above this many reference rows an inverted index replaces the exact search.
-_EXACT_ROWS = 120_000
 
 
 class CpuBackend:
@@ -25,6 +25,8 @@ class CpuBackend:
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
+        self._searched: tuple[np.ndarray, Searcher] | None = None
+        self._network: tuple[sparse.csr_matrix, Any] | None = None
 
     def versions(self) -> dict[str, str]:
         """None beyond those of treset's own dependencies, which are recorded anyway."""
@@ -44,43 +46,27 @@ class CpuBackend:
         return PcaResult(scores.astype(np.float32), components, mean, values / np.trace(covariance))
 
     def knn(self, reference: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Exact up to 120,000 reference rows, then an inverted index (FAISS IVF, 32 probes)."""
-        import faiss
+        """Exact, or by an index that finds 0.999 of the exact ones (:class:`~treset.compute.search.Searcher`).
 
-        reference, queries = _rows(reference), _rows(queries)
-        n, p = reference.shape
-        if n <= _EXACT_ROWS:
-            index = faiss.IndexFlatL2(p)
-        else:
-            index = faiss.IndexIVFFlat(faiss.IndexFlatL2(p), p, int(4 * np.sqrt(n)))
-            index.nprobe = 32
-            index.train(reference)
-        index.add(reference)
-        squared, indices = index.search(queries, min(k, n))
-        return indices, np.sqrt(np.maximum(squared, 0.0))
+        The index of the last reference is kept: the same array again is not indexed again.
+        """
+        if self._searched is None or self._searched[0] is not reference:
+            self._searched = reference, Searcher(_rows(reference))
+        searcher = self._searched[1]
+        return searcher.search(searcher.reference if queries is reference else _rows(queries), k)
 
     def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:
-        """Fuzzy simplicial set (McInnes 2018, arXiv:1802.03426) on exact neighbours."""
-        from umap.umap_ import fuzzy_simplicial_set
-
-        indices, distances = self.knn(x, x, k)
-        graph, _, _ = fuzzy_simplicial_set(
-            x,
-            n_neighbors=indices.shape[1],
-            random_state=np.random.RandomState(seed),
-            metric="euclidean",
-            knn_indices=indices.astype(np.int32),
-            knn_dists=distances,
-        )
-        return graph.tocsr()
+        """Fuzzy simplicial set (McInnes 2018, arXiv:1802.03426) on the neighbours of :meth:`knn`."""
+        return fuzzy_graph(*self.knn(x, x, k))
 
     def leiden(self, graph: sparse.csr_matrix, resolution: float, seed: int) -> np.ndarray:
         """igraph's Leiden (Traag 2019, doi:10.1038/s41598-019-41695-z) on the upper triangle, two iterations."""
         import igraph
 
-        upper = sparse.triu(graph, 1).tocoo()
-        edges = np.column_stack([upper.row, upper.col])
-        network = igraph.Graph(n=graph.shape[0], edges=edges, edge_attrs={"weight": upper.data})
+        # a draw is clustered at every resolution: its network is built once
+        if self._network is None or self._network[0] is not graph:
+            self._network = graph, _network(graph)
+        network = self._network[1]
         igraph.set_random_number_generator(random.Random(seed))
         try:
             parts = network.community_leiden(
@@ -157,6 +143,15 @@ def by_size(labels: np.ndarray) -> np.ndarray:
     rank = np.empty(len(names), dtype=np.int32)
     rank[np.lexsort((names, -counts))] = np.arange(len(names), dtype=np.int32)
     return rank[inverse]
+
+
+def _network(graph: sparse.csr_matrix) -> Any:
+    """The upper triangle as igraph's network: each edge once."""
+    import igraph
+
+    upper = sparse.triu(graph, 1).tocoo()
+    edges = np.column_stack([upper.row, upper.col])
+    return igraph.Graph(n=graph.shape[0], edges=edges, edge_attrs={"weight": upper.data})
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from treset.compute import Backend, need, open_backend
+from treset.errors import TresetError
+from treset.io.cells import CHUNK, Kept, extend_h5ad, read_kept, slices
 from treset.io.files import atomic
-from treset.io.h5ad import read_h5ad, write_h5ad
+from treset.io.h5ad import read_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
 from treset.phenotype import gates, samples, signatures
 from treset.phenotype.batch import follow
-from treset.phenotype.map import place
+from treset.phenotype.map import Placement, joined, place
 from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
 from treset.phenotype.represent import Representation
-from treset.phenotype.rna_sketch import CONFIDENCE, Gated, gate_cells, proteins
+from treset.phenotype.rna_sketch import CONFIDENCE, PROTEIN, Gated, gate_cells, proteins
 from treset.phenotype.tree import ROOT, Node, rule_markers
 from treset.study.model import Population, Signature
 
@@ -92,7 +94,10 @@ def _map(
     thresholds_out: Path | None, mapping_out: Path | None,
 ) -> None:  # fmt: skip
     sketch = read_h5ad(folder / "sketch.h5ad")
-    cells = read_h5ad(prepared)
+    found = read_kept(prepared, list(sketch.var_names), (PROTEIN,) if settings.modality == "rna" else ())
+    inside, n_kept = found.cells, len(found.rows)
+    if not n_kept:
+        raise TresetError(f"{prepared}: no cell passes the quality filters; exclude the sample or change the filters")
     names = pd.read_csv(folder / "clusters.tsv", sep="\t", keep_default_na=False)
     thresholds = pd.read_csv(
         folder / "thresholds.tsv",
@@ -102,27 +107,12 @@ def _map(
         dtype={"batch": str, "sample": str},
     )
     nodes = study_nodes(settings.modality, settings.populations, sketch)
-    kept = np.flatnonzero(cells.obs["keep"].to_numpy())
-    inside = cells[kept, sketch.var_names]
-
-    clusters = sketch.obs["cluster"].cat
-    space = _representation(sketch)
     backend = open_backend(settings.backend, need(sketch.n_obs, sketch.obsm["X_pca"].shape[1], 0), settings.fell_back)
-    coordinates = space.transform(inside[:, list(space.variables)].X)
-    if "X_pca_uncorrected" in sketch.obsm:
-        coordinates = follow(
-            coordinates, inside.obs["batch"].to_numpy(dtype=str), sketch.obsm["X_pca_uncorrected"],
-            sketch.obsm["X_pca"], sketch.obs["batch"].to_numpy(dtype=str), backend,
-        )  # fmt: skip
-    where = place(
-        backend, sketch.obsm["X_pca"], clusters.codes.to_numpy(), sketch.obsm["X_umap"],
-        coordinates, max(settings.map_neighbors, settings.neighbors if
-        settings.modality == "rna" else 0), float(sketch.uns["reach"]), votes=settings.map_neighbors,
-    )  # fmt: skip
-    cluster = np.append(clusters.categories.to_numpy(dtype=object), "")[where.cluster]
+    where = _placed(inside, sketch, settings, backend)
+    cluster = np.append(sketch.obs["cluster"].cat.categories.to_numpy(dtype=object), "")[where.cluster]
 
     batch = inside.obs["batch"].to_numpy(dtype=str)
-    sample = str(cells.obs["sample"].iloc[0])
+    sample = str(inside.obs["sample"].iloc[0])
     own = _own_thresholds(inside, sketch, nodes, thresholds, sample, settings)
     thresholds = pd.concat([thresholds[thresholds["sample"] == ""], own], ignore_index=True)
     certain = None
@@ -131,50 +121,71 @@ def _map(
         gated, nodes, certain = read.columns, read.nodes, read.confidence
     else:
         gated, values = _read(inside, thresholds, settings)
-    masks = gates.apply_gates(gated, batch, nodes, thresholds, np.full(len(kept), sample))
+    masks = gates.apply_gates(gated, batch, nodes, thresholds, np.full(n_kept, sample))
     population, reason = gates.deepest(masks, nodes)
     table = pd.concat(
         [
-            sample_rows(sample, "gate", gate_groups(masks, nodes), values, len(kept)),
-            sample_rows(sample, "cluster", cluster_groups(cluster, names, nodes), values, len(kept)),
+            sample_rows(sample, "gate", gate_groups(masks, nodes), values, n_kept),
+            sample_rows(sample, "cluster", cluster_groups(cluster, names, nodes), values, n_kept),
         ],
         ignore_index=True,
     )
     print(f"{sample}: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     far, nowhere = int((where.cluster < 0).sum()), int((population == "unassigned").sum())
-    print(f"{sample}: {len(kept)} of {cells.n_obs} cells kept, {far} unlike the sketch, {nowhere} in no population")
+    print(f"{sample}: {n_kept} of {found.n_obs} cells kept, {far} unlike the sketch, {nowhere} in no population")
     with atomic(profile_out) as path:
         table[ROW_COLUMNS].to_parquet(path, index=False)
 
     if thresholds_out is not None:
         write_tsv(own, thresholds_out)
     if mapping_out is not None:
-        row = (sample, len(kept), far, nowhere, round(float(np.median(where.confidence)), 4) if len(kept) else np.nan)
+        row = (sample, n_kept, far, nowhere, round(float(np.median(where.confidence)), 4))
         write_tsv(pd.DataFrame([row], columns=MAPPING_COLUMNS), mapping_out)
 
+    reason = np.where(where.cluster < 0, "unlike the sketch; " + reason.astype(object), reason)
     named = dict(zip(names["cluster"], names["population"], strict=True))
-    _label(cells, kept, "cluster", cluster, "")
-    _label(cells, kept, "cluster_population", np.array([named.get(c, "unassigned") for c in cluster], dtype=object), "")
-    _label(cells, kept, "population", population, "")
-    _label(
-        cells,
-        kept,
-        "population_reason",
-        np.where(where.cluster < 0, "unlike the sketch; " + reason.astype(object), reason),
-        "dropped by quality",
-    )
-    confidence = np.full(cells.n_obs, np.nan, dtype=np.float32)
-    confidence[kept] = where.confidence
-    cells.obs["cluster_confidence"] = confidence
+    called = np.array([named.get(c, "unassigned") for c in cluster], dtype=object)
+    columns: dict[str, Any] = {
+        "cluster": _label(found, cluster),
+        "cluster_population": _label(found, called),
+        "population": _label(found, population),
+        "population_reason": _label(found, reason, "dropped by quality"),
+        "cluster_confidence": _number(found, where.confidence),
+    }
     if certain is not None:
-        cells.obs[CONFIDENCE] = np.full(cells.n_obs, np.nan, dtype=np.float32)
-        cells.obs.iloc[kept, cells.obs.columns.get_loc(CONFIDENCE)] = certain
-    umap = np.full((cells.n_obs, 2), np.nan, dtype=np.float32)
-    umap[kept] = where.umap
-    cells.obsm["X_umap"] = umap
+        columns[CONFIDENCE] = _number(found, certain)
     ran = {f"map_backend_{key}": value for key, value in backend.choice.as_dict().items()}
-    cells.uns["treset"] = {**sketch.uns["treset"], **ran}
-    write_h5ad(cells, cells_out)
+    extend_h5ad(
+        prepared,
+        cells_out,
+        columns,
+        {"X_umap": _number(found, where.umap)},
+        {"treset": {**sketch.uns["treset"], **ran}},
+    )
+
+
+def _placed(inside: AnnData, sketch: AnnData, settings: MapSettings, backend: Backend) -> Placement:
+    """Every cell's place in the sketch, by parts, which bound the memory and change nothing."""
+    space = _representation(sketch)
+    reference = np.ascontiguousarray(sketch.obsm["X_pca"], dtype=np.float32)
+    clusters, layout = sketch.obs["cluster"].cat.codes.to_numpy(), sketch.obsm["X_umap"]
+    batch = inside.obs["batch"].to_numpy(dtype=str)
+    columns = inside.var_names.get_indexer(list(space.variables))
+    rna = settings.modality == "rna"
+    k = max(settings.map_neighbors, settings.neighbors if rna else 0)
+    parts = []
+    for part in slices(inside.n_obs, CHUNK):
+        coordinates = space.transform(inside.X[part][:, columns])
+        if "X_pca_uncorrected" in sketch.obsm:
+            coordinates = follow(
+                coordinates, batch[part], sketch.obsm["X_pca_uncorrected"], sketch.obsm["X_pca"],
+                sketch.obs["batch"].to_numpy(dtype=str), backend,
+            )  # fmt: skip
+        reach_of = float(sketch.uns["reach"])
+        parts.append(
+            place(backend, reference, clusters, layout, coordinates, k, reach_of, settings.map_neighbors, keep=rna)
+        )
+    return joined(parts)
 
 
 def _own_thresholds(
@@ -246,7 +257,15 @@ def _representation(sketch: AnnData) -> Representation:
     return Representation(variables, sketch.var["pca_mean"].to_numpy()[used], np.asarray(sketch.varm["PCs"])[used].T)
 
 
-def _label(cells: AnnData, kept: np.ndarray, column: str, labels: np.ndarray, dropped: str) -> None:
-    full = np.full(cells.n_obs, dropped, dtype=object)
-    full[kept] = labels
-    cells.obs[column] = pd.Categorical(full)
+def _label(found: Kept, labels: np.ndarray, dropped: str = "") -> pd.Categorical:
+    """A column of all cells of the file; ``dropped`` where quality dropped the cell."""
+    full = np.full(found.n_obs, dropped, dtype=object)
+    full[found.rows] = labels
+    return pd.Categorical(full)
+
+
+def _number(found: Kept, values: np.ndarray) -> np.ndarray:
+    """As :func:`_label`, float32, NaN where dropped."""
+    full = np.full((found.n_obs, *values.shape[1:]), np.nan, dtype=np.float32)
+    full[found.rows] = values
+    return full

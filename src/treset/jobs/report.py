@@ -8,11 +8,12 @@ from typing import Any
 
 from treset.io.h5ad import read_parts
 from treset.provenance import write_crate, write_record
+from treset.provenance.timings import write_timings
 from treset.study.model import Study
 
 
 def report(study: Study, results: Path, values: Mapping[str, Any] | None = None) -> None:
-    """Write ``provenance/`` and ``report.html``.
+    """Write ``provenance/``, ``timings.tsv`` and ``report.html``.
 
     Parameters
     ----------
@@ -28,6 +29,7 @@ def report(study: Study, results: Path, values: Mapping[str, Any] | None = None)
     ran = _ran(results / "cohort" / "sketch.h5ad")
     mapped = [_ran(results / "samples" / sample / "cells.h5ad") for sample in study.included["sample"]]
     run = write_record(study, results, ran, values, [own for own in mapped if own])
+    write_timings(results)
     out = build_report(study, results, results / "report.html")
     write_crate(results, run)
     print(f"report: {out}")

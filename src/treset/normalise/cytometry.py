@@ -10,6 +10,8 @@ from treset.errors import TresetError
 from treset.study.model import Modality
 
 _ROLES = ("lineage", "state")
+#: Events transformed at a time.
+_CHUNK = 16_384
 
 
 def default_cofactor(modality: Modality) -> float:
@@ -65,8 +67,7 @@ def transform(adata: AnnData, cofactor: float) -> AnnData:
     var = _variables(adata, measured, cofactor)
     values = np.asarray(adata.X)
     raw = np.ascontiguousarray(values[:, measured], dtype=np.float32)
-    # The division in float64, so that the same raw value gives the same result whatever stands beside it.
-    transformed = np.arcsinh(raw / var["cofactor"].to_numpy()).astype(np.float32)
+    transformed = _arcsinh(raw, var["cofactor"].to_numpy())
     technical = pd.DataFrame(
         values[:, ~measured], index=adata.obs_names, columns=adata.var_names[~measured].astype(str)
     )
@@ -78,6 +79,16 @@ def transform(adata: AnnData, cofactor: float) -> AnnData:
         obsm={"technical": technical},
         uns=dict(adata.uns),
     )
+
+
+def _arcsinh(raw: np.ndarray, cofactor: np.ndarray) -> np.ndarray:
+    """Transform by parts: the numbers between are twice as wide as the result."""
+    out = np.empty_like(raw)
+    for start in range(0, len(raw), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        # The division in float64, so that the same raw value gives the same result whatever stands beside it.
+        out[part] = np.arcsinh(raw[part] / cofactor)
+    return out
 
 
 def _variables(adata: AnnData, measured: np.ndarray, cofactor: float) -> pd.DataFrame:

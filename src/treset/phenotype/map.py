@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -50,6 +51,7 @@ def place(
     k: int,
     limit: float,
     votes: int,
+    keep: bool = True,
 ) -> Placement:
     """Map cells onto the sketch.
 
@@ -67,6 +69,8 @@ def place(
         The nearest of them, which vote and place.
     limit
         Cells whose nearest neighbour is further away get cluster -1 (:func:`reach`).
+    keep
+        Give the neighbours too; else (n, 0).
     """
     indices, distances = backend.knn(sketch, cells, k)
     near = indices[:, :votes]
@@ -82,7 +86,12 @@ def place(
     nearness = 1.0 / (distances[:, :votes] + 1e-6)
     positions = (umap[near] * (nearness / nearness.sum(axis=1, keepdims=True))[:, :, None]).sum(axis=1)
     winner[distances[:, 0] > limit] = -1
-    return Placement(winner, confidence, positions.astype(np.float32), indices)
+    return Placement(winner, confidence, positions.astype(np.float32), indices if keep else indices[:, :0].copy())
+
+
+def joined(parts: Sequence[Placement]) -> Placement:
+    """Placements of parts of a sample, in order, as one."""
+    return Placement(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Placement)))
 
 
 def smooth(sketch_values: np.ndarray, neighbors: np.ndarray, own: np.ndarray | None = None) -> np.ndarray:

@@ -104,6 +104,8 @@ def sample_rows(sample: str, origin: str, groups: Sequence[Group], values: Value
     for group in groups:
         n = counts[group.name]
         above = counts.get(group.parent)
+        # row numbers: a mask of the whole sample would be read once for every marker
+        inside = np.flatnonzero(group.mask)
         rows.append((group.name, group.parent, "count", "", float(n), n))
         rows.append((group.name, group.parent, "percent_of_total", "", _percent(n, n_cells), n_cells))
         if above is not None:
@@ -116,17 +118,17 @@ def sample_rows(sample: str, origin: str, groups: Sequence[Group], values: Value
                     group.parent,
                     values.location,
                     marker,
-                    float(location(column[group.mask])) if n else np.nan,
+                    float(location(column[inside])) if n else np.nan,
                     n,
                 )
             )
         for marker, flags in values.positive.items():
             rows.append(
-                (group.name, group.parent, "percent_positive", marker, _percent(int(flags[group.mask].sum()), n), n)
+                (group.name, group.parent, "percent_positive", marker, _percent(int(flags[inside].sum()), n), n)
             )
         for name, score in values.scores.items():
             rows.append(
-                (group.name, group.parent, "signature", name, float(np.mean(score[group.mask])) if n else np.nan, n)
+                (group.name, group.parent, "signature", name, float(np.mean(score[inside])) if n else np.nan, n)
             )
     parents = {g.name: g.parent for g in groups}
     for top, bottom in RATIOS:

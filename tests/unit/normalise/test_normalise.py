@@ -54,6 +54,14 @@ def test_arcsinh_by_hand_with_own_cofactor_and_technical_aside():
     assert given_events.X[0, 1] == 10
 
 
+def test_many_events_are_transformed_as_few_are():
+    values = np.random.default_rng(0).gamma(1.0, 50.0, (40_001, 3)).astype(np.float32)
+    whole = np.arcsinh(values / np.array([5.0, 1.0, 150.0])).astype(np.float32)
+    adata = AnnData(values)
+    adata.var["role"], adata.var["marker"], adata.var["cofactor"] = "lineage", ["A", "B", "C"], [np.nan, 1.0, 150.0]
+    assert np.array_equal(cytometry.transform(adata, 5).X, whole)
+
+
 @given(values=arrays(np.float32, (5, 2), elements=st.floats(-1e6, 1e6, width=32)), cofactor=st.floats(0.5, 500))
 @settings(max_examples=50, deadline=None)
 def test_arcsinh_can_be_undone(values, cofactor):

@@ -57,6 +57,10 @@ DISCOVERY = (
 )
 
 
+#: The times themselves differ from run to run, and the page of the same inputs must not.
+TIMINGS = "The workflow writes time, processor time and peak memory of each step to timings.tsv beside this report."
+
+
 def paragraphs(context: Context) -> list[str]:
     """Write the methods of this study."""
     s = context.study
@@ -154,7 +158,7 @@ def _mapped(own: dict, rows: list[dict]) -> list[str]:
 def methods_section(context: Context) -> Section:
     """Make the section."""
     study, run = context.study, context.results.run
-    blocks: list[Block] = [Note("\n".join((*paragraphs(context), backend(run))))]
+    blocks: list[Block] = [Note("\n".join((*paragraphs(context), backend(run), TIMINGS)))]
     settings = {
         "modality": study.modality,
         "baseline": study.baseline,

@@ -1,4 +1,4 @@
-"""``treset export tables`` and ``treset export sketch``."""
+"""``treset export``: a finished study's results for other programs."""
 
 from __future__ import annotations
 
@@ -27,3 +27,11 @@ def sketch(results: Results, out: Annotated[Path, typer.Option(help="File to wri
     from treset.export.sketch import export_sketch
 
     print(f"wrote {export_sketch(results, out)}")
+
+
+@app.command("mudata")
+def mudata(results: Results, out: Annotated[Path, typer.Option(help="File to write.")] = Path("sketch.h5mu")) -> None:
+    """The sketch of a CITE-seq study as one .h5mu: RNA and surface protein of the same cells (needs treset[mudata])."""
+    from treset.export.multimodal import export_mudata
+
+    print(f"wrote {export_mudata(results, out)}")

@@ -35,3 +35,15 @@ def mudata(results: Results, out: Annotated[Path, typer.Option(help="File to wri
     from treset.export.multimodal import export_mudata
 
     print(f"wrote {export_mudata(results, out)}")
+
+
+@app.command("workflow")
+def workflow(
+    config: Annotated[Path | None, typer.Argument(help="config.yaml of a study that has run, or its folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File [default: workflow.zip beside report.html].")] = None,
+) -> None:
+    """Snakemake's own report as a zip: rules with their code, run times and dates. Works without a network."""
+    from treset.cli.commands import find_config
+    from treset.export.workflow import export_workflow
+
+    print(f"wrote {export_workflow(find_config(config), out)}")

@@ -181,3 +181,37 @@ def test_prints_to_clean_a4_pages(browser: Browser, pages: dict[str, Path]) -> N
     finally:
         browser.call("Emulation.setEmulatedMedia", media="")
         browser.call("Emulation.setDeviceMetricsOverride", width=1366, height=768, deviceScaleFactor=1, mobile=False)
+
+
+def test_a_patients_page_opens_by_link_click_and_key_and_prints_alone(browser: Browser, pages: dict[str, Path]) -> None:
+    shown = "[...document.querySelectorAll('details.patient[open]')].map(d => d.id)"
+    browser.open(pages["il2"], READY)
+    assert browser.value(shown) == []
+    browser.value("document.querySelector('td a[href=\"#patient-P03\"]').click()")
+    browser.wait(f"({shown}).length === 1")
+    assert browser.value(shown) == ["patient-P03"]
+    assert browser.value("document.activeElement.closest('details').id") == "patient-P03"
+    top = "document.querySelector('#patient-P03').getBoundingClientRect().top"
+    browser.wait(f"{top} >= 0 && {top} < innerHeight / 2")
+    for kind in ("keyDown", "keyUp"):
+        browser.call(
+            "Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13
+        )
+    browser.wait(f"({shown}).length === 0")
+    browser.value("window.print = () => { window.printed = document.body.className; }; 0")
+    browser.value("document.querySelector('td a[href=\"#patient-P09\"]').click()")
+    browser.wait(f"({shown}).length === 1")
+    browser.photograph(SHOTS / "il2-patient.png", "#patient-P09")
+    browser.value("document.querySelector('#patient-P09 button.one').click()")
+    assert browser.value("window.printed") == "one"
+    pdf = browser.print(SHOTS / "il2-patient.pdf").read_bytes()
+    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) == 1, "a patient's page is one sheet"
+    browser.value("window.dispatchEvent(new Event('afterprint')); 0")
+    assert browser.value("document.body.className") == ""
+    assert browser.console == []
+
+
+def test_a_link_that_was_sent_opens_the_page(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.call("Page.navigate", url="about:blank")
+    browser.call("Page.navigate", url=pages["il2"].as_uri() + "#patient-P05")
+    browser.wait("document.readyState === 'complete' && document.querySelector('#patient-P05')?.open")

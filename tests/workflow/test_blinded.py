@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 import anndata
@@ -83,6 +84,16 @@ def test_no_file_of_the_results_names_an_arm(blinded: Path) -> None:
     assert len(files) > 60
     assert not [path for path in files if ARMS.search(str(path.relative_to(results)).encode())]
     assert not [str(path) for path in files for text in _texts(path) if ARMS.search(text)]
+
+
+def test_snakemakes_report_names_no_arm(blinded: Path, tmp_path: Path) -> None:
+    out = tmp_path / "workflow.zip"
+    done = treset("export", "workflow", str(blinded), "--out", str(out), cwd=blinded)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(out) as archive:
+        for name in archive.namelist():
+            assert not ARMS.search(name.encode())
+            assert not ARMS.search(archive.read(name)), name
 
 
 def test_the_page_and_its_payloads_name_no_arm(blinded: Path) -> None:

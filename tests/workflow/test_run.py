@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 import anndata
@@ -198,3 +200,14 @@ def test_the_provenance_runs_again_to_the_byte(finished: Path, tmp_path: Path) -
     assert "the same to the byte" in done.stdout
     again = tmp_path / "again" / "results" / "small"
     assert (again / "profiles.parquet").read_bytes() == (results(finished) / "profiles.parquet").read_bytes()
+
+
+def test_snakemakes_own_report_is_made_without_a_network(finished: Path) -> None:
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    done = treset("export", "workflow", str(finished), cwd=finished, environment=nowhere)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(results(finished) / "workflow.zip") as archive:
+        assert archive.namelist() == ["workflow/report.html"]
+        page = archive.read("workflow/report.html").decode()
+    assert not re.search(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//", page)
+    assert all(rule in page for rule in ("prepare", "cohort", "map", "profiles", "monitor"))

@@ -1,4 +1,4 @@
-"""``treset export tables`` and ``treset export sketch``."""
+"""``treset export``: a finished study's results for other programs."""
 
 from __future__ import annotations
 
@@ -27,3 +27,23 @@ def sketch(results: Results, out: Annotated[Path, typer.Option(help="File to wri
     from treset.export.sketch import export_sketch
 
     print(f"wrote {export_sketch(results, out)}")
+
+
+@app.command("mudata")
+def mudata(results: Results, out: Annotated[Path, typer.Option(help="File to write.")] = Path("sketch.h5mu")) -> None:
+    """The sketch of a CITE-seq study as one .h5mu: RNA and surface protein of the same cells (needs treset[mudata])."""
+    from treset.export.multimodal import export_mudata
+
+    print(f"wrote {export_mudata(results, out)}")
+
+
+@app.command("workflow")
+def workflow(
+    config: Annotated[Path | None, typer.Argument(help="config.yaml of a study that has run, or its folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File [default: workflow.zip beside report.html].")] = None,
+) -> None:
+    """Snakemake's own report as a zip: rules with their code, run times and dates. Works without a network."""
+    from treset.cli.commands import find_config
+    from treset.export.workflow import export_workflow
+
+    print(f"wrote {export_workflow(find_config(config), out)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,11 @@ from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.table import read_profiles
 
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+#: Where the sketch of a CITE-seq study keeps its surface protein.
+PROTEIN = "protein"
 #: Columns of the waist that a cell gets from its sample.
 SHEET = ("patient", "visit", "day", "arm", "disease", "stimulus", "dose")
 
@@ -37,6 +43,19 @@ def export_sketch(results: Path, out: Path) -> Path:
     TresetError
         The folder holds no sketch, or one without positions.
     """
+    out_cells = sketch_cells(results)[0]
+    with atomic(out) as temporary:
+        out_cells.write_h5ad(temporary, compression="gzip")
+    return out
+
+
+def sketch_cells(results: Path) -> tuple[AnnData, pd.DataFrame | None]:
+    """Give the cells of the sketch as `export_sketch` writes them, and their surface protein where the study has it.
+
+    Returns
+    -------
+    The cells, and centred log-ratios (cells in rows, columns such as ``CD4 (protein)``) or None.
+    """
     import anndata
 
     from treset.io.h5ad import read_h5ad
@@ -59,9 +78,7 @@ def export_sketch(results: Path, out: Path) -> Path:
         obsm={key: np.asarray(cells.obsm[key], np.float32)[placed] for key in ("X_umap", "X_pca") if key in cells.obsm},
         uns={"treset": known, "default_embedding": "X_umap", "title": results.name},
     )
-    with atomic(out) as temporary:
-        out_cells.write_h5ad(temporary, compression="gzip")
-    return out
+    return out_cells, cells.obsm[PROTEIN][placed] if PROTEIN in cells.obsm else None
 
 
 def _obs(obs: pd.DataFrame, results: Path) -> pd.DataFrame:

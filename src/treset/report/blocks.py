@@ -44,13 +44,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a shown table: text, the key it sorts by, a style class, a tooltip and a second, smaller line."""
+    """A cell of a shown table: text, the key it sorts by, a style class, a tooltip and a second, smaller line.
+
+    ``link`` is a place in the page (``#id``) that the text leads to; ``drawing`` stands before the text.
+    """
 
     text: str
     sort: str = ""
     style: str = ""
     tip: str = ""
     under: str = ""
+    link: str = ""
+    drawing: Markup | str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,29 @@ class CellMap:
     download: Download | None = None
 
 
-Block = Figure | Table | Note | Notes | CellMap
+@dataclass(frozen=True)
+class Page:
+    """A patient's page: facts, flags, what the monitors say, and a table of measures by visit."""
+
+    id: str
+    title: str
+    facts: Sequence[str]
+    flags: Sequence[str]
+    columns: Sequence[Cell]
+    rows: Sequence[Sequence[Cell]]
+    calls: Sequence[Sequence[Cell]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of all patients, each folded until it is asked for by click, key or link."""
+
+    title: str
+    items: Sequence[Page]
+
+
+Block = Figure | Table | Note | Notes | CellMap | Pages
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,34 @@ document.querySelectorAll("th button").forEach(button => {
   });
 });
 
+/* a patient's page opens by its link (#patient-P01), also one that was sent by mail */
+function openPatient() {
+  let id = location.hash.slice(1);
+  try { id = decodeURIComponent(id); } catch { return; }
+  const page = document.getElementById(id);
+  if (!page?.matches("details.patient")) return;
+  page.open = true;
+  page.querySelector("summary").focus({ preventScroll: true });
+  page.scrollIntoView();
+}
+addEventListener("hashchange", openPatient);
+openPatient();
+/* the same link again changes no hash */
+document.querySelectorAll("td a[href^='#patient-']").forEach(link => link.addEventListener("click", () => {
+  if (link.hash === location.hash) openPatient();
+}));
+document.querySelectorAll("button.one").forEach(button => button.addEventListener("click", () => {
+  button.closest("details").classList.add("chosen");
+  document.body.classList.add("one");
+  window.print();
+}));
+window.addEventListener("afterprint", () => {
+  document.body.classList.remove("one");
+  document.querySelectorAll(".chosen").forEach(page => page.classList.remove("chosen"));
+});
+
 document.getElementById("print")?.addEventListener("click", () => window.print());
 /* on paper short tables are unfolded; long ones stay a line with their number of rows, and whole in the TSV */
-window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => {
+window.addEventListener("beforeprint", () => document.querySelectorAll("details:not(.patient)").forEach(d => {
   d.open = Number(d.dataset.rows ?? 0) <= 40;
 }));

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from scipy.stats import wasserstein_distance
+from scipy.stats import fisher_exact, wasserstein_distance
 
 from treset.clean.cytonorm import level, train, train_and_judge
 from treset.clean.distances import compare, emd, mad
 from treset.errors import TresetError
 from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.jobs.batches import apply, learn
-from treset.study.confounding import confounded, cramers_v
+from treset.study.confounding import confounded, cramers_v, permutation_p
 
 NAMES = ["CD3", "CD19", "CD25"]
 
@@ -169,6 +169,49 @@ def test_arm_by_batch_is_confounded():
 def test_visit_by_batch_is_confounded():
     found = confounded(sheet([{"D0": "b1", "D8": "b2"}] * 6, ["drug", "placebo"] * 3))
     assert [(f.column, f.complete) for f in found] == [("visit", True)]
+
+
+def test_the_p_of_an_association_is_that_of_all_orders():
+    # 7 patients, diseases 2 + 2 + 2 + 1, plates of 4 and 3: of the 35 ways to fill the first plate 3 split no disease
+    batches = np.eye(2)[[0, 1, 0, 1, 0, 1, 0]]
+    diseases = np.array(["vasculitis", "lupus", "arthritis", "Behcet", "vasculitis", "lupus", "arthritis"])
+    assert permutation_p(batches, diseases) == pytest.approx(3 / 35, abs=0.01)
+    # two balanced groups: the order of the statistic is that of the probability, so Fisher's exact test agrees
+    arms = np.array(["drug"] * 10 + ["placebo"] * 10)
+    batches = np.eye(2)[[0] * 8 + [1] * 2 + [0] * 2 + [1] * 8]
+    assert permutation_p(batches, arms) == pytest.approx(fisher_exact([[8, 2], [2, 8]]).pvalue, abs=0.005)
+    # within patients: each of six has one visit in each batch, 2 of the 2 ** 6 orders are as extreme
+    pairs = np.tile(np.eye(2), (6, 1))
+    visits, patients = np.array(["D0", "D8"] * 6), np.repeat(np.arange(6), 2)
+    assert permutation_p(pairs, visits, patients) == pytest.approx(2 / 64, abs=0.005)
+    # all visits of a patient in one batch: nothing can change places
+    assert permutation_p(np.repeat(np.eye(2)[[0, 1, 0, 1, 0, 1]], 2, axis=0), visits, patients) == 1.0
+
+
+def test_few_patients_that_chance_may_have_dealt_so_are_not_told():
+    diseases = ["vasculitis", "lupus", "arthritis", "Behcet", "vasculitis", "lupus", "arthritis"]
+    few = sheet(["p1", "p2"] * 3 + ["p1"], ["IL-2"] * 7)
+    few["disease"] = few["patient"].str[1:].astype(int).map(lambda n: diseases[n])
+    few.loc[few["anchor"], "disease"] = ""
+    one_each = few[~few["anchor"]].drop_duplicates("patient")
+    # by hand: phi2 = 1, corrected 1 - 3 / 6 = 0.5; rows 4 - 9 / 6, columns 2 - 1 / 6, so V = sqrt(0.5 / (5 / 6))
+    assert cramers_v(pd.crosstab(one_each["disease"], one_each["batch"]).to_numpy()) == pytest.approx(np.sqrt(0.6))
+    assert confounded(few) == []
+    # the same division of 42 patients is no chance
+    many = pd.concat([few[~few["anchor"]].assign(patient=few["patient"] + f"_{k}", sample=few["sample"] + f"_{k}")
+                      for k in range(6)], ignore_index=True)  # fmt: skip
+    (found,) = confounded(many)
+    assert (found.column, found.n) == ("disease", 42) and found.p < 0.001
+
+
+def test_a_design_that_cannot_tell_them_apart_is_told_however_few_the_patients():
+    (found,) = confounded(sheet(["b1", "b1", "b2", "b2"], ["drug", "drug", "placebo", "placebo"]))
+    assert found.complete and found.p == pytest.approx(2 / 6, abs=0.02) and found.n == 4
+
+
+def test_a_patient_of_two_batches_counts_once():
+    batches = [{"D0": "b1", "D8": "b2"}] * 4 + ["b1", "b1", "b2", "b2"]
+    assert confounded(sheet(batches, ["drug"] * 4 + ["placebo"] * 4)) == []
 
 
 def test_a_batch_for_each_patient_or_mixed_batches_are_not():

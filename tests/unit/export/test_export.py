@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ import fake_results
 
 from treset.errors import TresetError
 from treset.export.cp import COLUMNS, cp_rows, short_names, study_day, test_codes
+from treset.export.multimodal import export_mudata
 from treset.export.sketch import export_sketch
 from treset.export.tables import export_tables, write_excel
 
@@ -120,3 +122,48 @@ def test_a_folder_without_results_is_said(tmp_path: Path) -> None:
         export_tables(tmp_path, tmp_path / "out")
     with pytest.raises(TresetError, match="name the results folder of a finished study"):
         export_sketch(tmp_path, tmp_path / "s.h5ad")
+
+
+def cite_seq(results: Path, folder: Path) -> Path:
+    """A copy of results whose sketch has surface protein, one gene and one antibody of the same name."""
+    shutil.copytree(results, folder)
+    path = folder / "cohort" / "sketch.h5ad"
+    cells = anndata.read_h5ad(path)
+    values = np.random.default_rng(2).gamma(2, 1, (cells.n_obs, 2)).astype(np.float32)
+    cells.obsm["protein"] = pd.DataFrame(values, index=cells.obs_names, columns=["CD4 (protein)", "CD25 (protein)"])
+    cells.obsm["X_umap"][5] = np.nan
+    cells.write_h5ad(path)
+    return folder
+
+
+def test_cite_seq_opens_as_two_modalities_of_the_same_cells(results: Path, tmp_path: Path) -> None:
+    mudata = pytest.importorskip("mudata")
+    folder = cite_seq(results, tmp_path / "cite")
+    source = anndata.read_h5ad(folder / "cohort" / "sketch.h5ad")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = export_mudata(folder, tmp_path / "s.h5mu")
+        both = mudata.read_h5mu(out)
+    assert set(both.mod) == {"rna", "prot"} and both.n_obs == 299
+    assert list(both["rna"].obs_names) == list(both["prot"].obs_names) == list(both.obs_names)
+    assert list(both["prot"].var["marker"]) == ["CD4", "CD25"] and both.var_names.is_unique
+    np.testing.assert_array_equal(both["prot"].X, source.obsm["protein"].drop(index="5").to_numpy())
+    np.testing.assert_array_equal(both["rna"].X, np.delete(source.X, 5, axis=0))
+    assert {"sample", "patient", "visit", "population", "cluster"} <= set(both.obs)
+    assert both.obs["population"].tolist() == source.obs["population"].drop(index="5").tolist()
+    assert both.obsm["X_umap"].shape == (299, 2) and np.isfinite(both.obsm["X_umap"]).all()
+
+
+def test_a_study_without_surface_protein_has_no_second_modality(results: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mudata")
+    with pytest.raises(TresetError, match="holds no surface protein"):
+        export_mudata(results, tmp_path / "s.h5mu")
+    assert not (tmp_path / "s.h5mu").exists()
+
+
+def test_without_mudata_the_command_says_what_to_install(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mudata", None)
+    with pytest.raises(TresetError, match=r"pip install 'treset\[mudata\]'"):
+        export_mudata(results, tmp_path / "s.h5mu")

@@ -66,6 +66,20 @@ def test_monitor_without_rows(tmp_path: Path) -> None:
     assert "No differential state could be tested." in page
 
 
+def test_discovery_that_could_test_nothing_says_why_and_shows_no_table(tmp_path: Path) -> None:
+    study = fake_results.bcrxl(tmp_path, cells=100)
+    path = tmp_path / "monitors/discovery/effects.tsv"
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    blank = dict.fromkeys(("estimate", "lower", "upper", "p_value", "q_value"), "")
+    table.assign(**blank, verdict="not evaluable", note="2 complete pairs, 3 needed").to_csv(
+        path, sep="\t", index=False
+    )
+    section = built(study, tmp_path).find("section", id="discovery")[0]
+    assert "No differential state could be tested: 2 complete pairs, 3 needed." in section.text
+    assert f"{(table['measure'] == 'median').sum()} features in monitors/discovery/effects.tsv" in section.text
+    assert section.find("table") == []
+
+
 def test_external_profiles_only(tmp_path: Path) -> None:
     study = fake_results.il2(tmp_path, cells=100)
     waist = pd.read_parquet(tmp_path / "profiles.parquet")

@@ -93,7 +93,7 @@ def clouds(context: Context, settings: DiscoveryMonitor | None, effects: pd.Data
         rows = ranked(effects, state)
         tested = rows[rows["p_value"].notna()]
         if tested.empty:
-            blocks.append(Note(f"No differential {word} could be tested.", "missing"))
+            blocks.append(Note(_untested(rows, word), "missing"))
             continue
         called = int((rows["verdict"] == "called").sum())
         scale = ", ".join(text.scale_name(s) for s in tested["scale"].unique())
@@ -111,6 +111,14 @@ def clouds(context: Context, settings: DiscoveryMonitor | None, effects: pd.Data
         caption += f" {text.plural(untested, 'feature')} could not be tested." if untested else ""
         blocks.append(Figure(cloud.title, volcano(cloud, minimum), caption, download(f"discovery_{word}", rows)))
     return blocks
+
+
+def _untested(rows: pd.DataFrame, word: str) -> str:
+    """Say that nothing could be tested, and why where all rows say the same."""
+    reasons = [note for note in rows["note"].astype(str).unique() if note]
+    why = f": {reasons[0].rstrip('.')}" if len(reasons) == 1 else ""
+    listed = f" {text.plural(len(rows), 'feature')} in monitors/discovery/effects.tsv." if len(rows) else ""
+    return f"No differential {word} could be tested{why}.{listed}"
 
 
 def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.DataFrame, state: bool) -> Table:
@@ -159,7 +167,9 @@ def discovery_section(context: Context) -> Section | None:
         return Section("discovery", "Discovery", blocks, "Discovery")
     blocks += clouds(context, settings, monitor.effects)
     for state in (True, False):
-        if (monitor.effects["measure"].isin(STATE) == state).any():
+        rows = monitor.effects[monitor.effects["measure"].isin(STATE) == state]
+        # rows without any number would make a table of dashes: the sentence above says why
+        if rows[["estimate", "p_value"]].notna().to_numpy().any():
             blocks.append(top_table(context, settings, monitor.effects, state))
     blocks += notes(monitor.summary)
     rule = ""

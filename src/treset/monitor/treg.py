@@ -85,11 +85,12 @@ def treg(profiles: pd.DataFrame, samples: pd.DataFrame, settings: TregMonitor, b
         beside += sensitivity_rows(trial, endpoint)
         if endpoint.role == "primary":
             beside += disease_rows(trial, endpoint)
-        noise = _noise(trial, endpoint)
+        noise, said = responders.assay_noise(trial, endpoint)
+        trial.notes.append(said)
         table = _patients(endpoint, found, trial, noise)
+        beside += responders.responder_rows(trial, endpoint, table, noise)
         if endpoint.role == "primary":
             beside += trial.descriptive_rows(endpoint)
-            beside += responders.responder_rows(trial, endpoint, table, noise)
             if settings.cross_section is not None:
                 crossed, places = crosssection.cross_section(
                     trial, endpoint, found, settings.cross_section, donors, no_donors
@@ -101,15 +102,6 @@ def treg(profiles: pd.DataFrame, samples: pd.DataFrame, settings: TregMonitor, b
     rows += beside
     table = pd.concat(patients, ignore_index=True) if patients else pd.DataFrame(columns=list(_PATIENT_COLUMNS))
     return MonitorResult("treg", effects_table(rows), table, _summary(rows, primaries, trial))
-
-
-def _noise(trial: Trial, endpoint: Endpoint) -> Noise:
-    """The assay's noise, asked of the primary endpoint."""
-    if endpoint.role != "primary":
-        return Noise(math.nan, 0, 0, math.nan)
-    noise, said = responders.assay_noise(trial, endpoint)
-    trial.notes.append(said)
-    return noise
 
 
 def _judge(rows: list[dict], trial: Trial) -> None:

@@ -378,7 +378,7 @@ def _summary(primary: dict, patients: pd.DataFrame, settings: BcellMonitor, note
         f"reset: at least {settings.naive_percent:g} % naive of at least {settings.min_b_events} B cells at recovery",
         *(f"{row['patient']}: {row['call']}, {row['why']}" for row in patients.to_dict("records")),
     ]
-    asked = f"asked for: {100 * settings.min_reset_share:g} %"
+    asked = f"asked for: at least {100 * settings.min_reset_share:g} % of them"
     if primary["verdict"] == NOT_EVALUABLE:
         reason, headline = f"B-cell reset is not evaluable: {primary['note']}.", ("–", str(primary["note"]))
     else:

@@ -21,6 +21,8 @@ MEASURES = (
     "count", "percent_of_parent", "percent_of_total", "per_ul", "median", "mean", "percent_positive", "signature",
     "ratio",
 )  # fmt: skip
+#: Markers of percent_positive in scRNA: cells with more transcripts of the heavy chains before class switch, and after.
+ISOTYPES = ("isotype IGHM/IGHD", "isotype IGHG/IGHA")
 #: Measures that need a marker (the marker, the signature, the denominator population of a ratio).
 WITH_MARKER = ("median", "mean", "percent_positive", "signature", "ratio")
 #: Text (never missing, "" where blank), float64 (NaN where blank) or int64.

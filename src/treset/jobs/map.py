@@ -19,7 +19,7 @@ from treset.io.h5ad import read_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
-from treset.phenotype import gates, samples, signatures
+from treset.phenotype import gates, isotypes, samples, signatures
 from treset.phenotype.batch import follow
 from treset.phenotype.map import Placement, joined, place
 from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
@@ -234,6 +234,7 @@ def _read_rna(
     gated = gate_cells(inside, sketch, nodes, thresholds, neighbors[:, : settings.neighbors - 1], backend)
     markers = [marker for marker in rule_markers(nodes) if marker in inside.var_names]
     wanted = {gene for s in settings.signatures for gene in (*s.genes, *s.genes_down)} | set(markers)
+    wanted |= set(isotypes.GENES)
     genes = [gene for gene in sketch.var_names if gene in wanted]
     shown = inside[:, genes].X
     shown = shown.toarray() if sparse.issparse(shown) else np.asarray(shown)
@@ -245,7 +246,7 @@ def _read_rna(
         )
         if weights is not None:
             scores[signature.name] = signatures.score_genes(inside.X, weights)
-    positive = {gene: column > 0 for gene, column in columns.items()}
+    positive = {gene: column > 0 for gene, column in columns.items()} | isotypes.classes(columns)
     return gated, Values(columns | proteins(inside), positive, scores, location="mean")
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from treset.monitor.bcell_cohort import TIMING_COLUMNS, cohort_rows, isotype_rows, timing
+from treset.monitor.bcell_cohort import TIMING_COLUMNS, cohort_rows, timing
 from treset.monitor.bcell_composition import composition_rows, recovery_curve
+from treset.monitor.bcell_isotypes import isotype_rows
 from treset.monitor.common import (
     CONFIDENCE,
     MET,
@@ -102,7 +103,7 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     Effects: share of evaluable patients that reset (Clopper-Pearson; role ``primary``); descriptive ones: share in
     aplasia, its depth and duration, time to recovery (interval-censored, Turnbull, median with bootstrap limits), naive
     and B-cell share by visit with their paired change, the composition of the B cells at recovery against the own
-    baseline, and for scRNA the isotype index.
+    baseline, and for scRNA the isotype share and index.
     Verdict ``met``: at least ``min_reset_share`` are reset.
 
     Raises
@@ -377,7 +378,7 @@ def _summary(primary: dict, patients: pd.DataFrame, settings: BcellMonitor, note
         f"reset: at least {settings.naive_percent:g} % naive of at least {settings.min_b_events} B cells at recovery",
         *(f"{row['patient']}: {row['call']}, {row['why']}" for row in patients.to_dict("records")),
     ]
-    asked = f"asked for: {100 * settings.min_reset_share:g} %"
+    asked = f"asked for: at least {100 * settings.min_reset_share:g} % of them"
     if primary["verdict"] == NOT_EVALUABLE:
         reason, headline = f"B-cell reset is not evaluable: {primary['note']}.", ("–", str(primary["note"]))
     else:

@@ -1,4 +1,4 @@
-"""B cells over the cohort: how deep and how long the aplasia is, when they come back, and with which isotypes."""
+"""B cells over the cohort: how deep and how long the aplasia is, and when they come back."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from treset.monitor.common import CONFIDENCE, NOT_EVALUABLE, Cohort, effect, join
-from treset.monitor.values import Measure, read
-from treset.stats import clopper_pearson, median_time, wilcoxon_signed_rank
+from treset.monitor.common import CONFIDENCE, NOT_EVALUABLE, effect, join
+from treset.stats import clopper_pearson, median_time
 from treset.study.model import BcellMonitor
 
 #: Columns of patients.tsv that are filled here.
 TIMING_COLUMNS = (
     "depth_percent", "depth_upper_percent", "duration_at_least", "duration_at_most", "recovery_censored_day",
 )  # fmt: skip
-#: Heavy chains of B cells that have not switched class, and of those that have (genes; scRNA only).
-UNSWITCHED, SWITCHED = ("IGHM", "IGHD"), ("IGHG1", "IGHG2", "IGHG3", "IGHG4", "IGHA1", "IGHA2")
 
 
 class Seen(Protocol):
@@ -125,61 +122,3 @@ def _time(left: pd.Series, right: pd.Series) -> dict[str, object]:
         "method": "Turnbull NPMLE, bootstrap" if found.n else "", "converged": found.converged,
         "verdict": "" if found.n else NOT_EVALUABLE,
     }  # fmt: skip
-
-
-def isotype_rows(
-    cohort: Cohort, pairs: Mapping[str, tuple[Seen | None, Seen | None]], settings: BcellMonitor
-) -> list[dict]:
-    """Class-switch index of the B cells at recovery against the own baseline (scRNA), none for cytometry.
-
-    Index: mean log-normalised expression of IGHM and IGHD less that of the measured IGHG and IGHA genes; higher is
-    less switched. It is a contrast of logs, not a share of cells.
-
-    Parameters
-    ----------
-    cohort
-        The samples.
-    pairs
-        Patient -> visit at baseline and at recovery (None: there is none).
-    settings
-        Population of the B cells, its origin, and its fewest cells.
-    """
-    of = {gene: _gene(cohort, gene, settings) for gene in (*UNSWITCHED, *SWITCHED)}
-    young, old = ([of[g] for g in genes if not of[g].empty] for genes in (UNSWITCHED, SWITCHED))
-    if not young or not old:
-        return []
-    index = sum(young) / len(young) - sum(old) / len(old)
-    index = index.dropna()
-    levels = {
-        name: {
-            patient: float(index[pair[at].sample])  # type: ignore[union-attr]
-            for patient, pair in pairs.items()
-            if pair[at] is not None and pair[at].sample in index.index  # type: ignore[union-attr]
-        }
-        for at, name in enumerate(("baseline", "recovery"))
-    }
-    both = [p for p in levels["recovery"] if p in levels["baseline"]]
-    changes = [levels["recovery"][p] - levels["baseline"][p] for p in both]
-    rows = []
-    for contrast, values, scale in (
-        ("baseline", list(levels["baseline"].values()), "difference"),
-        ("recovery", list(levels["recovery"].values()), "difference"),
-        ("recovery vs baseline", changes, "difference"),
-    ):
-        row = effect(
-            endpoint="isotype index", population=settings.b, measure="mean", marker="IGHM, IGHD less IGHG, IGHA",
-            contrast=contrast, scale=scale, role="descriptive", origin=settings.origin, method="Hodges-Lehmann",
-        )  # fmt: skip
-        test = wilcoxon_signed_rank(values, CONFIDENCE)
-        row |= {"n": test.n, "estimate": test.estimate, "lower": test.lower, "upper": test.upper}
-        row |= {"converged": bool(test.n), "verdict": "" if test.n else NOT_EVALUABLE}
-        row["note"] = "not tested; log-normalised expression, higher is less switched"
-        rows.append(row)
-    return rows
-
-
-def _gene(cohort: Cohort, gene: str, settings: BcellMonitor) -> pd.Series:
-    values = read(cohort, Measure(settings.origin, settings.b, "mean", gene), settings.min_b_events)
-    if values.problem or values.table.empty:
-        return pd.Series(dtype="float64")
-    return values.table.loc[values.table["why"] == "", "value"].astype("float64")

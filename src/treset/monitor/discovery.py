@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from treset.monitor.common import (
+    CONFIDENCE,
     MET,
     NOT_EVALUABLE,
     NOT_MET,
@@ -136,7 +137,12 @@ def _summary(
     if len(called):
         top = called.iloc[0]
         what = f"{top['marker'] or 'share'} of {top['population']}"
-        reason += f"; strongest: {what} ({top['estimate']:+.2f}, {p_text(float(top['p_value']))})"
+        limits = f"{100 * CONFIDENCE:g} % CI {top['lower']:+.2f} to {top['upper']:+.2f}"
+        reason += f"; strongest: {what} ({top['estimate']:+.2f}, {limits}, {p_text(float(top['p_value']))})"
+    reason += (
+        f"; asked for: a change of at least {settings.min_state_effect:g} (state) or {settings.min_abundance_effect:g} "
+        f"in log2 (abundance); {contrast}, n = {used} patients"
+    )
     return summary(
         verdict=MET if len(called) else NOT_MET, reason=reason + ".", headline=(str(len(called)), caption),
         primary=None, **common,

@@ -21,7 +21,8 @@ COLUMNS = ("noise_band", "beyond_noise")
 def assay_noise(trial: Trial, endpoint: Endpoint) -> tuple[Noise, str]:
     """Noise of a measure from shared controls and technical replicates, and what it rests on.
 
-    On the log scale for shares, counts and ratios, else in the measure's unit. NaN where nothing was repeated.
+    On the log scale for shares, counts and ratios, else in the measure's unit. NaN where nothing was repeated. Every
+    endpoint has its own: a median is noisy in another way than a share.
     """
     none = Noise(math.nan, 0, 0, math.nan)
     if trial.cohort.repeats is None or trial.cohort.repeats[1].empty:
@@ -31,7 +32,7 @@ def assay_noise(trial: Trial, endpoint: Endpoint) -> tuple[Noise, str]:
     again = replace(trial.cohort, profiles=profiles, sheet=sheet)
     found = read(again, measure_of(endpoint, trial.settings.origin), minimum)
     if found.problem:
-        return none, f"the assay's noise is not known: {found.problem}"
+        return none, f"{endpoint.name}: the assay's noise is not known: {found.problem}"
     usable = found.table[found.table["why"] == ""]
     values = usable["value"].astype("float64")
     if endpoint.measure not in TRANSFORMED:
@@ -39,11 +40,12 @@ def assay_noise(trial: Trial, endpoint: Endpoint) -> tuple[Noise, str]:
     values = values[np.isfinite(values)]
     noise = noise_band([group.to_numpy() for _, group in values.groupby(sheet["material"].reindex(values.index))])
     if not noise.groups:
-        return none, "no control or sample was measured twice: the assay's noise is not known"
+        return none, f"{endpoint.name}: no control or sample was measured twice, the assay's noise is not known"
     band = f"x{math.exp(noise.band):.3g}" if endpoint.measure not in TRANSFORMED else f"{noise.band:.3g}"
+    materials = f"{noise.groups} material{'s' if noise.groups > 1 else ''}"
     said = (
-        f"the assay's noise rests on {noise.groups} material{'s' if noise.groups > 1 else ''} measured again "
-        f"({noise.df} degrees of freedom): a change within {band} either way is within it"
+        f"{endpoint.name}: the assay's noise rests on {materials} measured again ({noise.df} degrees of freedom): "
+        f"a change within {band} either way is within it"
     )
     return noise, said
 
@@ -54,14 +56,13 @@ def call(row: dict, endpoint: Endpoint, settings: TregMonitor, noise: Noise) -> 
     Returns
     -------
     Responder (yes, no, not evaluable, or "" where it is not asked), beyond the noise (the same words), and why.
-    A responder's change reaches the stated fold and, where the noise is known, lies beyond it.
+    A responder's change reaches the stated fold and, where the noise is known, lies beyond it. The stated fold is that
+    of the primary endpoint; a secondary one is held against its noise alone.
     """
     if math.isnan(row["change"]):
         return NOT_EVALUABLE, "", ""
-    if endpoint.role != "primary":
-        return "", "", ""
     beyond, told = _beyond(row, endpoint, noise)
-    asked = settings.responder_fold
+    asked = settings.responder_fold if endpoint.role == "primary" else None
     if asked is None:
         return "", beyond, told
     fold = row["fold"]
@@ -91,10 +92,10 @@ def _beyond(row: dict, endpoint: Endpoint, noise: Noise) -> tuple[str, str]:
     return ("yes", "") if sign > noise.band else ("no", "not beyond the assay's noise")
 
 
-def responder_rows(trial: Trial, primary: Endpoint, patients: pd.DataFrame, noise: Noise) -> list[dict]:
-    """Share of responders and of patients beyond the noise, of all patients (one arm) and in each arm."""
+def responder_rows(trial: Trial, endpoint: Endpoint, patients: pd.DataFrame, noise: Noise) -> list[dict]:
+    """Share of responders (primary endpoint) and of patients beyond the noise, of all patients and in each arm."""
     fold = trial.settings.responder_fold
-    asked = [] if fold is None else [("responders", "call", f"change at least x{fold:g}")]
+    asked = [] if fold is None or endpoint.role != "primary" else [("responders", "call", f"change at least x{fold:g}")]
     if math.isfinite(noise.band):
         asked.append(("beyond the assay's noise", "beyond_noise", "change beyond the assay's noise"))
     rows = []
@@ -103,11 +104,11 @@ def responder_rows(trial: Trial, primary: Endpoint, patients: pd.DataFrame, nois
             group = patients if arm is None else patients[patients["arm"] == arm]
             yes, n = int((group[column] == "yes").sum()), int(group[column].isin(["yes", "no"]).sum())
             limits = clopper_pearson(yes, n, CONFIDENCE)
-            contrast = trial.contrast(primary) + (f", arm {arm}" if arm else "")
+            contrast = trial.contrast(endpoint) + (f", arm {arm}" if arm else "")
             rows.append(
                 effect(
-                    endpoint=name, population=primary.population, measure=primary.measure,
-                    marker=primary.marker or "", contrast=contrast, n=n, estimate=100 * yes / n if n else math.nan,
+                    endpoint=name, population=endpoint.population, measure=endpoint.measure,
+                    marker=endpoint.marker or "", contrast=contrast, n=n, estimate=100 * yes / n if n else math.nan,
                     scale="percent", lower=100 * limits.lower, upper=100 * limits.upper,
                     method="share, Clopper-Pearson", converged=bool(n), verdict="" if n else NOT_EVALUABLE,
                     role="descriptive", origin=trial.settings.origin, note=f"{yes} of {n} evaluable patients {words}",

@@ -18,10 +18,10 @@ from treset.monitor.common import (
     join,
     number,
     prepare,
-    suggest,
     summary,
 )
 from treset.monitor.signalling_effects import disease_rows, ec50_rows, selectivity_rows
+from treset.monitor.signalling_series import no_control, points, series, stimuli
 from treset.monitor.values import Measure, read
 from treset.stats import DoseFit, fit_dose_responses
 from treset.study.model import SignallingMonitor
@@ -77,7 +77,7 @@ def signalling(
     """
     cohort = prepare(profiles, samples, resting=False)
     notes = list(cohort.notes)
-    sheet, problem = _series(cohort, settings, baseline, notes)
+    sheet, problem = series(cohort, settings, baseline, notes)
     rows: list[dict] = []
     names = (settings.reference, *settings.against, *settings.populations)
     found: dict[str, pd.DataFrame] = {}
@@ -102,37 +102,6 @@ def signalling(
     )
 
 
-def _series(cohort: Cohort, settings: SignallingMonitor, baseline: str, notes: list[str]) -> tuple[pd.DataFrame, str]:
-    """Samples of the dose series (index = sample; dose 0: control), and why there are none."""
-    sheet = cohort.sheet.copy()
-    known = list(dict.fromkeys(sheet["visit"]))
-    visit = settings.visit or (known[0] if len(known) == 1 else baseline)
-    if visit not in known:
-        asked = f"visit {visit!r}" if visit else "a visit (the samples have several, and no baseline is set)"
-        return sheet.iloc[:0], f"no dose series at {asked}{suggest(visit, known)}"
-    if others := [name for name in known if name != visit]:
-        notes.append(f"dose series of visit {visit} only; left out: {', '.join(others)}")
-    sheet = sheet[sheet["visit"] == visit]
-    control = (sheet["dose"] == 0) | (sheet["dose"].isna() & (sheet["stimulus"] == ""))
-    lost = sheet.index[sheet["dose"].isna() & ~control]
-    if len(lost):
-        notes.append(f"left out, a stimulus without its dose: {', '.join(map(str, lost))}")
-    sheet = sheet.drop(index=lost)
-    sheet["dose"] = sheet["dose"].where(~control, 0.0)
-    if not (sheet["dose"] > 0).any():
-        return sheet.iloc[:0], "no sample has a dose above 0: give the sheet the column dose"
-    if (sheet["dose"] < 0).any():
-        return sheet.iloc[:0], f"negative dose in sample {sheet.index[sheet['dose'] < 0][0]}"
-    stimuli = _stimuli(sheet)
-    if settings.stimulus and settings.stimulus not in stimuli:
-        return sheet.iloc[:0], f"no sample has the stimulus {settings.stimulus!r}{suggest(settings.stimulus, stimuli)}"
-    return sheet, ""
-
-
-def _stimuli(sheet: pd.DataFrame) -> list[str]:
-    return [str(name) for name in dict.fromkeys(sheet.loc[sheet["dose"] > 0, "stimulus"])]
-
-
 def _population(
     cohort: Cohort, sheet: pd.DataFrame, values: pd.DataFrame, population: str, settings: SignallingMonitor,
     problem: str,
@@ -141,12 +110,12 @@ def _population(
     rows = []
     for patient, identity in cohort.patients.to_dict("index").items():
         own = sheet[sheet["patient"] == patient]
-        curves, said, names = [], [], _stimuli(own)
+        curves, said, names = [], [], stimuli(own)
         for name in names:
             part = own[(own["stimulus"] == name) | ((own["dose"] == 0) & (own["stimulus"] == ""))]
-            dose, response, gaps = _points(part, values)
+            dose, response, gaps = points(part, values)
             curves.append((dose, response))
-            said.append(join([problem, "" if (dose == 0).any() or problem else "no unstimulated control", *gaps]))
+            said.append(join([problem, "" if (dose == 0).any() or problem else no_control(part), *gaps]))
         seed = zlib.crc32(f"{patient}/{population}".encode())
         known = {
             "minimum_response": settings.min_response, "minimum_doses": settings.min_doses, "hook": settings.hook,
@@ -164,21 +133,6 @@ def _population(
             empty = DoseFit("not fitted", why="no sample with a dose above 0")
             rows.append(who | _fit_row(empty, (np.empty(0), np.empty(0)), problem))
     return rows
-
-
-def _points(part: pd.DataFrame, values: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Doses, responses, and why samples have none."""
-    dose, response, gaps = [], [], []
-    for sample, at in part["dose"].items():
-        if sample not in values.index:
-            gaps.append(f"no value in {sample}")
-        elif values.loc[sample, "why"]:
-            gaps.append(f"{sample}: {values.loc[sample, 'why']}")
-        else:
-            dose.append(float(at))
-            response.append(float(values.loc[sample, "value"]))
-    order = np.argsort(dose, kind="stable")
-    return np.asarray(dose, dtype=float)[order], np.asarray(response, dtype=float)[order], gaps
 
 
 def _fit_row(fit: DoseFit, curve: tuple[np.ndarray, np.ndarray], remark: str) -> dict[str, object]:
@@ -253,10 +207,11 @@ def _say(patients: pd.DataFrame, notes: list[str]) -> None:
         if row["call"] != "fitted" or row["doses_left_out"]:
             where = ", ".join(filter(None, (row["patient"], row["stimulus"], row["population"])))
             notes.append(f"{where}: {row['call']}, {row['why']}")
-    open_bottom = patients["why"].str.contains("no unstimulated control")
+    known = patients["call"].isin(["fitted", "censored"])
+    open_bottom = known & patients["why"].str.contains("unstimulated control")
     if open_bottom.any():
         count = int(open_bottom.sum())
-        notes.append(f"{count} of {len(patients)} curves have no unstimulated control: their bottom is that of the fit")
+        notes.append(f"{count} of {known.sum()} curves have no unstimulated control: their bottom is that of the fit")
 
 
 def _summary(
@@ -269,9 +224,9 @@ def _summary(
         f"{settings.reference} is at least {settings.selectivity_min:g}",
     ]
     common = {"monitor": "signalling", "title": TITLE, "settings": settings, "notes": notes}
-    stimuli = [name for name in dict.fromkeys(patients["stimulus"]) if name]
+    names = [name for name in dict.fromkeys(patients["stimulus"]) if name]
     if not problem and not primary:
-        problem = f"several stimuli ({', '.join(stimuli)}): name the one of the primary endpoint (stimulus)"
+        problem = f"several stimuli ({', '.join(names)}): name the one of the primary endpoint (stimulus)"
     lacking = [row for row in primary if row["verdict"] == NOT_EVALUABLE]
     failing = [row for row in primary if row["verdict"] == NOT_MET]
     if problem or (lacking and not failing):
@@ -286,8 +241,8 @@ def _summary(
     drug = str(primary[0]["contrast"]).split(":")[0]
     verdict = NOT_MET if failing else MET
     reason = (
-        f"EC50 over that of {settings.reference}, {drug}: {told}; asked for: at least {settings.selectivity_min:g}, "
-        "with its lower limit."
+        f"EC50 over that of {settings.reference}, {drug}: {told}; asked for: a lower limit of at least "
+        f"x{settings.selectivity_min:g}{' for each' if len(primary) > 1 else ''}."
     )
     value = "x" + number(10 ** float(weakest["estimate"])) if math.isfinite(weakest["estimate"]) else (
         "> x" + number(10 ** float(weakest["lower"]))
@@ -297,10 +252,10 @@ def _summary(
 
 
 def spoken(row: dict) -> str:
-    """``x31 (95 % CI 22 to 44, n = 9)``, or what is known."""
+    """``x31 (95 % CI 22 to 44, n = 9)``, with what the row's note adds, or what is known."""
     if row["verdict"] == NOT_EVALUABLE:
         return f"not evaluable ({row['note']})"
     lower, upper = (10 ** float(row[name]) if float(row[name]) < 300 else math.inf for name in ("lower", "upper"))
     limits = f"95 % CI {number(lower)} to {number(upper)}" if math.isfinite(upper) else f"at least {number(lower)}"
     estimate = f"x{number(10 ** float(row['estimate']))} " if math.isfinite(float(row["estimate"])) else ""
-    return f"{estimate}({limits}, n = {row['n']})"
+    return f"{estimate}({join([f'{limits}, n = {row["n"]}', str(row['note'])])})"

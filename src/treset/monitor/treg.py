@@ -85,11 +85,12 @@ def treg(profiles: pd.DataFrame, samples: pd.DataFrame, settings: TregMonitor, b
         beside += sensitivity_rows(trial, endpoint)
         if endpoint.role == "primary":
             beside += disease_rows(trial, endpoint)
-        noise = _noise(trial, endpoint)
+        noise, said = responders.assay_noise(trial, endpoint)
+        trial.notes.append(said)
         table = _patients(endpoint, found, trial, noise)
+        beside += responders.responder_rows(trial, endpoint, table, noise)
         if endpoint.role == "primary":
             beside += trial.descriptive_rows(endpoint)
-            beside += responders.responder_rows(trial, endpoint, table, noise)
             if settings.cross_section is not None:
                 crossed, places = crosssection.cross_section(
                     trial, endpoint, found, settings.cross_section, donors, no_donors
@@ -101,15 +102,6 @@ def treg(profiles: pd.DataFrame, samples: pd.DataFrame, settings: TregMonitor, b
     rows += beside
     table = pd.concat(patients, ignore_index=True) if patients else pd.DataFrame(columns=list(_PATIENT_COLUMNS))
     return MonitorResult("treg", effects_table(rows), table, _summary(rows, primaries, trial))
-
-
-def _noise(trial: Trial, endpoint: Endpoint) -> Noise:
-    """The assay's noise, asked of the primary endpoint."""
-    if endpoint.role != "primary":
-        return Noise(math.nan, 0, 0, math.nan)
-    noise, said = responders.assay_noise(trial, endpoint)
-    trial.notes.append(said)
-    return noise
 
 
 def _judge(rows: list[dict], trial: Trial) -> None:
@@ -181,19 +173,33 @@ def _reason(row: dict, endpoint: Endpoint, alpha: float) -> str:
     numbers = (
         f"{fx.say(float(row['estimate']), endpoint)} ({fx.interval(row, endpoint)}), {p_text(float(row['p_value']))}"
     )
-    found = f"The primary endpoint {endpoint.name}, {row['contrast']}: {numbers}, n = {row['n']}"
-    if row["verdict"] == MET and endpoint.claim != "change":
-        return f"{found}; {endpoint.claim.replace('_', '-')} is shown against a margin of {_margin(endpoint)}."
+    found = f"The primary endpoint {endpoint.name}, {row['contrast']}: {numbers}, {_sizes(row)}"
+    if endpoint.claim != "change":
+        claim = endpoint.claim.replace("_", "-")
+        shown = "is" if row["verdict"] == MET else "is not"
+        return f"{found}; {claim} {shown} shown against a margin of {_margin(endpoint)} (alpha {alpha:g})."
+    found += f"; asked for: {_asked(endpoint)}, at alpha {alpha:g}"
     if row["verdict"] == MET:
-        least = fx.say(math.copysign(endpoint.minimum_effect, float(row["estimate"])), endpoint)
-        asked = (
-            "a change"
-            if endpoint.direction == "either"
-            else f"{'an' if endpoint.direction == 'increase' else 'a'} {endpoint.direction}"
-        )
-        return f"{found}; asked for was {asked}" + (f" of at least {least}." if endpoint.minimum_effect else ".")
+        return f"{found}."
     _, why = fx.decide(row | {"verdict": ""}, endpoint, alpha, corrected=False)
     return f"{found}; {why}."
+
+
+def _asked(endpoint: Endpoint) -> str:
+    """``an increase of at least x1.2``."""
+    word = {"increase": "an increase", "decrease": "a decrease"}.get(endpoint.direction, "a change")
+    if not endpoint.minimum_effect:
+        return word
+    least = abs(endpoint.minimum_effect)
+    if endpoint.direction == "either":
+        return f"{word} of at least {fx.say(least, endpoint)} or {fx.say(-least, endpoint)}"
+    return f"{word} of at least {fx.say(-least if endpoint.direction == 'decrease' else least, endpoint)}"
+
+
+def _sizes(row: dict) -> str:
+    """``n = 30 (IL-2 n = 15, placebo n = 15)``; of one group its number alone."""
+    groups = next((part for part in str(row["note"]).split("; ") if part.count(" n = ") == 2), "")
+    return f"n = {row['n']}" + (f" ({groups})" if groups else "")
 
 
 def _margin(endpoint: Endpoint) -> str:
@@ -211,7 +217,7 @@ def _headline(row: dict, endpoint: Endpoint) -> tuple[str, str]:
         kind = "ratio of fold changes" if endpoint.scale == "log_ratio" else f"difference in {kind}"
     else:
         kind = f"median {kind}"
-    caption = f"{kind} {row['contrast']} ({fx.interval(row, endpoint)}), n = {row['n']}"
+    caption = f"{kind} {row['contrast']} ({fx.interval(row, endpoint)}), {_sizes(row)}"
     return fx.say(float(row["estimate"]), endpoint), caption
 
 

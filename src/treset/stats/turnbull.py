@@ -147,9 +147,10 @@ def median_time(
     if n < 2:
         return MedianTime(n, events, estimate, start, stop, math.nan, math.nan, found.converged, "1 patient: no limits")
     draws = np.random.default_rng(seed).integers(0, n, (bootstrap, n))
-    # few patients: many draws are the same set
-    sets, which = np.unique(np.sort(draws, axis=1), axis=0, return_inverse=True)
-    ends = np.array([turnbull(low[row], high[row], 1e-6, 2000).quantile() for row in sets])[which.ravel()]
+    # visits are shared, so patients share intervals: many draws are the same set
+    kinds, kind = np.unique(np.column_stack([low, high]), axis=0, return_inverse=True)
+    sets, which = np.unique(np.sort(kind.ravel()[draws], axis=1), axis=0, return_inverse=True)
+    ends = np.array([turnbull(*kinds[row].T, 1e-6, 2000).quantile() for row in sets])[which.ravel()]
     tail = (1 - confidence) / 2
     lower = float(np.quantile(ends[:, 0], tail, method="inverted_cdf"))
     upper = float(np.quantile(ends[:, 1], 1 - tail, method="inverted_cdf"))

@@ -11,6 +11,7 @@ from monitor_tables import row, sheet, table
 
 from treset import simulate
 from treset.monitor import bcell
+from treset.profile import ISOTYPES
 from treset.study.model import BcellMonitor
 
 
@@ -109,12 +110,25 @@ def test_isotypes_turn_back_at_recovery():
             for gene, value in (("IGHM", 3.0 if late else 2.0), ("IGHD", 2.0 if late else 1.0), ("IGHG1", 0.5),
                                 ("IGHA1", 0.1 if late else 1.5)):  # fmt: skip
                 rows.append(row(s, "B", "mean", value, b, parent="cells", marker=gene))
+            # 80 of 100 cells have an isotype: 60 + 20 at recovery, 32 + 48 before
+            for name, percent in zip(ISOTYPES, (60.0, 20.0) if late else (32.0, 48.0), strict=True):
+                rows.append(row(s, "B", "percent_positive", percent, b, parent="cells", marker=name))
     result = bcell(table(rows), samples, BcellMonitor(), "base")
     change = effect_of(result, "isotype index", "recovery vs baseline")
     # by hand: 2.5 - 0.3 at recovery, 1.5 - 1.0 before
     assert (change["n"], change["estimate"]) == (6, pytest.approx(1.7))
-    without = bcell(table([r for r in rows if r["measure"] != "mean"]), samples, BcellMonitor(), "base")
-    assert "isotype index" not in set(without.effects["endpoint"])
+    share = effect_of(result, "isotype share", "recovery vs baseline")
+    assert (share["n"], share["scale"], share["estimate"]) == (6, "difference", pytest.approx(75.0 - 40.0))
+    assert effect_of(result, "isotype share", "baseline")["estimate"] == pytest.approx(40.0)
+    # 240 of 300 cells have an isotype: fewer than asked for
+    few = effect_of(bcell(table(rows), samples, BcellMonitor(min_b_events=250), "base"), "isotype share", "recovery")
+    assert (few["n"], few["verdict"]) == (0, "not evaluable")
+    genes = [r for r in rows if r["measure"] != "percent_positive"]
+    said = effect_of(bcell(table(genes), samples, BcellMonitor(), "base"), "isotype share")
+    assert said["verdict"] == "not evaluable" and "percent_positive" in said["note"]
+    # cytometry: nothing is asked, nothing is said
+    without = bcell(table([r for r in genes if r["measure"] != "mean"]), samples, BcellMonitor(), "base")
+    assert not without.effects["endpoint"].str.startswith("isotype").any()
 
 
 def test_composition_at_recovery_by_hand():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -37,7 +38,20 @@ def test_a_selective_drug_is_met_with_the_true_ratios():
 def test_an_unselective_drug_is_not_met():
     result = signalling(*dose_trial(ec50={"Treg": 0.05, "Tconv": 0.1, "CD8 T": 0.6, "NK": 1.5}), SETTINGS, "D0")
     assert result.summary["verdict"] == "not met" and selectivity(result, "Tconv")["verdict"] == "not met"
-    assert "asked for: at least 10" in result.summary["reason"]
+    assert "asked for: a lower limit of at least x10 for each" in result.summary["reason"]
+    assert re.search(r"Tconv x[\d.]+ \(95 % CI [\d.]+ to [\d.]+, n = 6\)", result.summary["reason"])
+
+
+def test_doses_without_a_value_are_said_together():
+    profiles, samples = dose_trial()
+    few = (profiles["patient"] == "P2") & (profiles["population"] == "NK") & (profiles["dose"] < 0.05)
+    profiles.loc[few, "n_cells"] = [12, 14, 13, 19]
+    result = signalling(profiles, samples, SETTINGS, "D0")
+    why = result.patients.set_index(["patient", "population"]).loc[("P2", "NK"), "why"]
+    assert "the unstimulated control has no value" in why
+    assert "no value at dose 0, 0.001, 0.01, 0.03: 12 to 19 cells of NK, 20 needed" in why
+    # the other five are fitted, and the sentence says how many are not
+    assert "n = 5; 1 of 6 patients without: not evaluable (1)" in result.summary["reason"]
 
 
 def test_beyond_the_doses_is_a_bound():

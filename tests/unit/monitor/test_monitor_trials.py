@@ -274,6 +274,23 @@ def test_responders_lie_beyond_the_noise_of_controls_and_replicates():
     assert found["beyond_noise"].tolist() == ["yes" if math.log(f) > band else "no" for f in folds.values()]
     assert found.loc["P03", "call"] == "no" and "reaches x1.2; not beyond the assay's noise" in found.loc["P03", "why"]
     assert found.loc["P02", "call"] == "yes" and found.loc["P05", "call"] == "no"
+    # a secondary endpoint is held against its own noise: the controls' CD25 repeats within 0.1, so +0.5 is a change
+    cd25 = {name: 2.5 if name.endswith("D8") else 2.0 for name in percent} | {"ctrl_B2": 2.1, "ctrl_B3": 2.05}
+    base = shares(samples, percent)
+    base = base[(base["population"] == "Treg") & (base["measure"] == "percent_of_parent")]
+    medians = base.assign(measure="median", marker="CD25", n_cells=4000, value=base["sample"].map(cd25))
+    asked = Endpoint("cd25", "secondary", "Treg", "median", "D8", marker="CD25", scale="difference")
+    both = pd.concat([shares(samples, percent), medians], ignore_index=True)
+    again = treg(both, samples, TregMonitor((PRIMARY, asked), responder_fold=1.2), "D0")
+    own = again.patients[again.patients["endpoint"] == "cd25"]
+    logs = [np.array([2.0, 2.1, 2.05]), np.array([2.0, 2.0])]
+    sd = math.sqrt(sum(((x - x.mean()) ** 2).sum() for x in logs) / 3)
+    assert own["noise_band"].iloc[0] == pytest.approx(3.182446 * math.sqrt(2) * sd, rel=1e-4)
+    assert (own["beyond_noise"] == "yes").all() and (own["call"] == "").all()
+    beyond = again.effects[again.effects["endpoint"] == "beyond the assay's noise"].set_index("marker")
+    assert beyond.loc["CD25", "estimate"] == 100 and "7 of 7 evaluable patients" in beyond.loc["CD25", "note"]
+    assert (again.effects["endpoint"] == "responders").sum() == 1
+    assert any(note.startswith("cd25: the assay's noise rests on 2 materials") for note in again.summary["notes"])
     assert any("P01_D0_again" in note and "technical replicate of P01_D0" in note for note in result.summary["notes"])
     wrong = samples.assign(replicate_of=samples["replicate_of"].replace("P01_D0", "P1_D0"))
     with pytest.raises(TresetError, match="column replicate_of: 'P1_D0' cannot be replicated"):

@@ -1,0 +1,24 @@
+"""The isotype of a B cell by its heavy-chain transcripts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from treset.phenotype.isotypes import classes
+from treset.profile import ISOTYPES
+
+
+def test_the_majority_of_the_transcripts_decides():
+    """Counts by hand, scaled alike: IgM with a little soup; IgA; none; as many of both; IgD and IgM against IgG1."""
+    counts = {
+        "IGHM": [9, 0, 0, 2, 3], "IGHD": [4, 0, 0, 0, 3], "IGHG1": [1, 0, 0, 1, 5], "IGHA1": [1, 7, 0, 1, 0],
+        "CD27": [0, 5, 2, 1, 0],
+    }  # fmt: skip
+    found = classes({gene: np.log1p(np.array(c, dtype=np.float32)) for gene, c in counts.items()})
+    assert tuple(found) == ISOTYPES
+    assert found[ISOTYPES[0]].tolist() == [True, False, False, False, True]
+    assert found[ISOTYPES[1]].tolist() == [False, True, False, False, False]
+
+
+def test_one_side_alone_tells_nothing():
+    assert classes({"IGHM": np.ones(3)}) == {} and classes({"IGHG1": np.ones(3)}) == {}

@@ -30,11 +30,12 @@ from benchmarks.fuzz_fcs import run as fuzz
 
 from treset import simulate
 from treset.clean.beads import bead_columns, bead_slopes, find_beads
-from treset.clean.cytonorm import level, train, train_and_judge
+from treset.clean.cytonorm import train, train_and_judge
 from treset.clean.debarcode import Key, apply_cutoffs, assign, cutoffs, single_stain_key
 from treset.clean.distances import compare
 from treset.clean.flow_rate import flow_rate
 from treset.clean.key import read_key
+from treset.clean.levelling import level
 from treset.clean.masses import metal_mass
 from treset.clean.peaks import unstable
 from treset.clean.single_stains import spillover_matrix

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from treset.clean.cytonorm import Levelling, level, train_and_judge
+from treset.clean.cytonorm import train_and_judge
+from treset.clean.levelling import Levelling, level
 from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.h5ad import read_h5ad, write_h5ad

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from treset.compute.som import winners
 from treset.errors import TresetError
-from treset.phenotype.som import winners
 
 #: Quantiles of which a spline is made.
 QUANTILES = np.linspace(0.01, 0.99, 99)

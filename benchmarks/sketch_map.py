@@ -142,7 +142,7 @@ def compared(found: dict[str, float], exact: dict[str, float], n: int) -> dict:
     worst = max(large, key=large.__getitem__) if large else ""
     return {
         "over_1_percent": len(large),
-        "beyond_2_percent": sum(value > 0.02 for value in large.values()),
+        "beyond_2_percent": sum(int(value > 0.02) for value in large.values()),
         "median_relative": round(float(np.median(list(large.values()))), 4),
         "worst_relative": round(large.get(worst, 0.0), 4),
         "worst": worst,

@@ -1,7 +1,8 @@
-"""The CPU backend: FAISS, igraph and umap-learn; scanpy for scrublet.
+"""The CPU backend: FAISS, igraph, UMAP's graph and layout; scanpy for scrublet.
 
-Heavy imports (umap-learn compiles for 10 to 20 s, scanpy for 7 s) stay inside the methods that need them, so that the
-light jobs, which only look up neighbours, start in a second.
+Heavy imports (numba, scanpy) stay inside the methods that need them, so that the light jobs, which only look up
+neighbours, start in a second. umap-learn is the reference that the tests compare with: importing it compiles for
+half a minute.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy import sparse
 
 from treset.compute.fuzzy import fuzzy_graph
 from treset.compute.interface import Choice, PcaResult
+from treset.compute.layout import layout
 from treset.compute.search import Searcher
 from treset.compute.som import train_som, winners
 from treset.errors import TresetError
@@ -82,20 +84,13 @@ class CpuBackend:
         return codes, winners(x, codes)[0]
 
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
-        """umap-learn on the given graph, started from two principal components; serial, hence the same for a seed."""
-        from umap.umap_ import find_ab_params, simplicial_set_embedding
-
+        """UMAP on the given graph, started from two principal components; serial, hence the same for a seed."""
         start = self.pca(x, 2, seed).scores
         if start.shape[1] < 2:
             start = np.column_stack([start, np.zeros(len(start), np.float32)])
         start = 10.0 * start / max(float(np.abs(start).max()), 1e-12)
         noise = np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
-        a, b = find_ab_params(1.0, min_dist)
-        layout, _ = simplicial_set_embedding(
-            x, graph.tocoo(), 2, 1.0, a, b, 1.0, 5, epochs, (start + noise).astype(np.float32),
-            np.random.RandomState(seed), "euclidean", {}, False, {}, False, parallel=False, verbose=False,
-        )  # fmt: skip
-        return np.asarray(layout, dtype=np.float32)
+        return layout(graph, (start + noise).astype(np.float32), min_dist, epochs, seed)
 
     def harmony(self, x: np.ndarray, batch: np.ndarray, seed: int) -> np.ndarray:
         """harmonypy (Korsunsky 2019, doi:10.1038/s41592-019-0619-0), which is GPL and hence an extra."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -63,42 +64,84 @@ def read_kept(path: Path, variables: Sequence[str], tables: Sequence[str] = (), 
     TresetError
         The file is damaged, or a variable is not in it.
     """
+    with _opened(path) as file:
+        keep = np.asarray(file["obs/keep"][:], dtype=bool)
+        rows = np.flatnonzero(keep)
+        return Kept(_read(path, file, rows, variables, tables, chunk), rows, len(keep))
+
+
+def read_rows(path: Path, rows: np.ndarray, tables: Sequence[str] = (), chunk: int = CHUNK) -> AnnData:
+    """Read some cells of ``prepared.h5ad`` with all variables: parameters as of :func:`read_kept`.
+
+    Parameters
+    ----------
+    rows
+        (n,) rising row numbers.
+
+    Returns
+    -------
+    ``X``, ``obs`` sample and batch, ``var``, the tables asked for and ``uns["treset_panel"]``; no layers.
+    """
+    with _opened(path) as file:
+        return _read(path, file, rows, None, tables, chunk)
+
+
+def variables_of(path: Path) -> pd.DataFrame:
+    """``var`` of a file."""
+    from anndata.io import read_elem
+
+    with _opened(path) as file:
+        return read_elem(file["var"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """An open file; what HDF5 says of damage becomes one sentence."""
+    with open_h5(path) as file:
+        try:
+            yield file
+        except (OSError, KeyError, ValueError) as error:
+            raise TresetError(f"{path}: cannot be read ({error}); run the step that wrote it again.") from None
+
+
+def _read(
+    path: Path, file: h5py.File, rows: np.ndarray, variables: Sequence[str] | None, tables: Sequence[str], chunk: int
+) -> AnnData:
     import anndata
     from anndata.io import read_elem
 
-    with open_h5(path) as file:
-        try:
-            keep = np.asarray(file["obs/keep"][:], dtype=bool)
-            obs = {name: np.asarray(read_elem(file[f"obs/{name}"])).astype(str) for name in ("sample", "batch")}
-            var = read_elem(file["var"])
-            found = {name: read_elem(file[f"obsm/{name}"]) for name in tables if f"obsm/{name}" in file}
-            rows, columns = np.flatnonzero(keep), var.index.get_indexer(list(variables))
-            if (columns < 0).any():
-                lacking = ", ".join(str(v) for v, c in zip(variables, columns, strict=True) if c < 0)
-                raise TresetError(f"{path}: lacks {lacking}, which the sketch has; run the step that wrote it again.")
-            if isinstance(file["X"], h5py.Dataset):
-                x = _dense(file["X"], keep, columns, chunk)
-            else:
-                x = read_elem(file["X"])[rows][:, columns]
-        except (OSError, KeyError, ValueError) as error:
-            raise TresetError(f"{path}: cannot be read ({error}); run the step that wrote it again.") from None
-    index = pd.RangeIndex(len(rows)).astype(str)
-    cells = anndata.AnnData(
-        x,
-        obs=pd.DataFrame({name: values[rows] for name, values in obs.items()}, index=index),
-        var=var.iloc[columns],
-        obsm={name: table.iloc[rows].set_axis(index) for name, table in found.items()},
+    table, var = file["obs"], read_elem(file["var"])
+    columns = np.arange(len(var)) if variables is None else var.index.get_indexer(list(variables))
+    if (columns < 0).any():
+        lacking = ", ".join(name for name, column in zip(variables or (), columns, strict=True) if column < 0)
+        raise TresetError(f"{path}: lacks {lacking}, which the sketch has; run the step that wrote it again.")
+    # a cell's table carries sample and batch, and these are columns of one value each
+    obs = {name: pd.Series(read_elem(table[name])).iloc[rows].astype(str).to_numpy() for name in ("sample", "batch")}
+    index = pd.Index(read_elem(table[table.attrs["_index"]])[rows])
+    stored = file["X"]
+    x = (
+        _dense(stored, rows, columns, chunk)
+        if isinstance(stored, h5py.Dataset)
+        else read_elem(stored)[rows][:, columns]
     )
-    return Kept(cells, rows, len(keep))
+    found = {name: read_elem(file[f"obsm/{name}"]).iloc[rows] for name in tables if f"obsm/{name}" in file}
+    return anndata.AnnData(
+        x,
+        obs=pd.DataFrame(obs, index=index),
+        var=var.iloc[columns],
+        obsm={name: frame.set_axis(index) for name, frame in found.items()},
+        uns={"treset_panel": read_elem(file["uns/treset_panel"])} if "uns/treset_panel" in file else {},
+    )
 
 
-def _dense(stored: h5py.Dataset, keep: np.ndarray, columns: np.ndarray, chunk: int) -> np.ndarray:
-    """Kept rows and these columns, (n, p) float32 in Fortran order."""
-    out, at = np.empty((len(columns), int(keep.sum())), dtype=np.float32), 0
-    for part in slices(len(keep), chunk):
-        block = stored[part][np.ix_(keep[part], columns)]
-        out[:, at : at + len(block)] = block.T
-        at += len(block)
+def _dense(stored: h5py.Dataset, rows: np.ndarray, columns: np.ndarray, chunk: int) -> np.ndarray:
+    """These rows and columns, (n, p) float32 in Fortran order."""
+    out, at = np.empty((len(columns), len(rows)), dtype=np.float32), 0
+    for part in slices(stored.shape[0], chunk):
+        stop = at + int(np.searchsorted(rows[at:], part.stop))
+        if stop > at:
+            out[:, at:stop] = stored[part][np.ix_(rows[at:stop] - part.start, columns)].T
+        at = stop
     return out.T
 
 

@@ -15,7 +15,8 @@ import pandas as pd
 from treset.compute import Backend, need, open_backend
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
-from treset.io.h5ad import read_h5ad, write_h5ad
+from treset.io.cells import read_kept, read_rows, variables_of
+from treset.io.h5ad import write_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
@@ -118,22 +119,21 @@ def draw_sketch(
     shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, settings.cohort.sketch_cells)
     parts, panels = [], []
     for sample, path in samples.items():
-        whole, own_seed = read_h5ad(path), sketch.sample_seed(seed, sample)
+        rows, own_seed = kept[sample], sketch.sample_seed(seed, sample)
         if by_density:
-            lineage = (whole.var["role"] == "lineage").to_numpy()
-            drawn = sketch.draw_dense(np.asarray(whole.X)[kept[sample]][:, lineage], shares[sample], own_seed, backend)
-            rows = kept[sample][drawn.rows]
+            roles = variables_of(path)["role"]
+            lineage = read_kept(path, list(roles.index[roles == "lineage"])).cells.X
+            drawn = sketch.draw_dense(np.ascontiguousarray(lineage), shares[sample], own_seed, backend)
+            rows = rows[drawn.rows]
         else:
-            rows = kept[sample][sketch.draw(len(kept[sample]), shares[sample], own_seed)]
-        found = dict(whole.uns["treset_panel"]) or {
-            "sample": [sample], "marker": ["(genes)"], "channel": [str(whole.n_vars)], "how": ["genes in the file"]
+            rows = rows[sketch.draw(len(rows), shares[sample], own_seed)]
+        part = read_rows(path, rows, (PROTEIN,))
+        found = dict(part.uns.pop("treset_panel")) or {
+            "sample": [sample], "marker": ["(genes)"], "channel": [str(part.n_vars)], "how": ["genes in the file"]
         }  # fmt: skip
         panels.append(pd.DataFrame({name: list(values) for name, values in found.items()}, columns=PANEL_COLUMNS))
-        obs = whole.obs[["sample", "batch"]].iloc[rows].astype(str)
         if by_density:
-            obs["uniform"], obs["weight"] = drawn.uniform, drawn.weight
-        protein = {PROTEIN: whole.obsm[PROTEIN].iloc[rows].set_axis(obs.index)} if PROTEIN in whole.obsm else {}
-        part = anndata.AnnData(whole.X[rows], obs=obs, var=whole.var, obsm=protein)
+            part.obs["uniform"], part.obs["weight"] = drawn.uniform, drawn.weight
         parts.append(part)
     joined = anndata.concat(parts, join="inner", merge="same")
     without = [s for s, part in zip(samples, parts, strict=True) if PROTEIN not in part.obsm]
@@ -264,7 +264,7 @@ def _keep(path: Path) -> np.ndarray:
 
 def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:
     """What ran, as text: backend, device, versions, seed, parameters."""
-    packages = ["treset", "numpy", "scipy", "pandas", "anndata", "faiss-cpu", "igraph", "umap-learn", "scanpy"]
+    packages = ["treset", "numpy", "scipy", "pandas", "anndata", "faiss-cpu", "igraph", "numba", "scanpy"]
     return {
         **{f"backend_{key}": value for key, value in backend.choice.as_dict().items()},
         "seed": str(settings.seed),

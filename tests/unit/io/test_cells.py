@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from treset.errors import TresetError
-from treset.io.cells import extend_h5ad, read_kept, slices
+from treset.io.cells import extend_h5ad, read_kept, read_rows, slices, variables_of
 from treset.io.h5ad import read_h5ad, write_h5ad
 
 N, MARKERS = 1_000, ["CD3", "CD4", "CD19"]
@@ -56,6 +56,18 @@ def test_the_kept_cells_are_those_of_the_file_however_it_is_cut(file: Path, chun
     assert set(found.cells.obs["sample"]) == {"s1"} and set(found.cells.obs["batch"]) == {"p2"}
     assert np.array_equal(found.cells.obsm["protein"]["CD4 (protein)"], np.flatnonzero(keep))
     assert not found.cells.layers
+
+
+@pytest.mark.parametrize("chunk", [7, 10_000])
+def test_rows_are_read_with_all_that_the_sketch_takes(file: Path, chunk: int) -> None:
+    whole, rows = read_h5ad(file), np.array([0, 3, 500, 998])
+    found = read_rows(file, rows, ("protein",), chunk)
+    assert np.array_equal(dense(found.X), dense(whole[rows].X))
+    assert list(found.obs_names) == ["s1:0", "s1:3", "s1:500", "s1:998"]
+    assert list(found.obsm["protein"].index) == list(found.obs_names)
+    assert list(found.obsm["protein"]["CD4 (protein)"]) == rows.tolist()
+    pd.testing.assert_frame_equal(found.var, whole.var)
+    pd.testing.assert_frame_equal(variables_of(file), whole.var)
 
 
 def test_a_marker_is_taken_without_a_copy(tmp_path: Path) -> None:

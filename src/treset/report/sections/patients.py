@@ -106,7 +106,7 @@ def overview(seen: Seen) -> Table:
     columns += [Column(str(m.summary.get("title", name))) for name, m in called.items()]
     ends = f"{seen.places[0].name} to {seen.places[-1].name}" if drawn else ""
     course = (
-        f" Course: {ends}, all patients on one scale; sorted by the last value; open ring: no sample." if drawn else ""
+        f" Course: {ends}, all patients on one scale; sorted by the last value; open ring: no value." if drawn else ""
     )
     caption = f"A name opens the patient's page. Samples: not excluded, of the study's visits and stimuli.{course}"
     return Table(

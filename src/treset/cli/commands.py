@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,11 +50,17 @@ def main_options(
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
     data: Annotated[Path | None, typer.Option(help="Folder of FCS or 10x files to make sheet and panel from.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing, take what is proposed.")] = False,
 ) -> None:
-    """Scaffold a study: config.yaml, samples.tsv and panel.tsv to edit. Nothing that exists is overwritten."""
+    """Scaffold a study: config.yaml, samples.tsv and panel.tsv to edit. Nothing that exists is overwritten.
+
+    In a terminal a few questions are asked, each with a proposed answer; elsewhere the proposals are taken.
+    """
+    from treset.cli.questions import ask
     from treset.cli.scaffold import scaffold
 
-    for path in scaffold(folder, data):
+    asked = not yes and sys.stdin.isatty() and sys.stdout.isatty()
+    for path in scaffold(folder, data, ask if asked else None):
         console.print(f"wrote {path}")
     console.print(
         f"next: treset check {folder}, then treset run {folder}; patients, visits and roles are guesses to look at"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from importlib.resources import files
@@ -10,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from treset.cli.names import Guess, contrast, guess
+from treset.cli.names import guess
+from treset.cli.questions import FLOW, MASS, RNA, Answers, Ask, proposed
 from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.table import write_tsv
@@ -36,7 +38,7 @@ _SHEET = ["sample", "file", "patient", "visit", "day", "arm", "disease", "batch"
 _FCS, _RNA = (".fcs", ".lmd"), (".h5", ".h5ad")
 
 
-def scaffold(folder: Path, data: Path | None) -> list[Path]:
+def scaffold(folder: Path, data: Path | None, ask: Ask | None = None) -> list[Path]:
     """Write ``config.yaml``, ``samples.tsv`` and, for cytometry, ``panel.tsv``.
 
     Parameters
@@ -46,6 +48,8 @@ def scaffold(folder: Path, data: Path | None) -> list[Path]:
     data
         Folder with FCS files, 10x files or 10x folders: each becomes a row of the sheet, patient and visit guessed
         from the name for the user to check. None: an empty sheet with its header.
+    ask
+        Turns the proposed answers into those of a person, before anything is written; None: they are taken.
 
     Returns
     -------
@@ -68,35 +72,49 @@ def scaffold(folder: Path, data: Path | None) -> list[Path]:
         (path.stem, _relative(path, folder), g.patient, g.visit, g.day, "", "", "", g.stimulus, "")
         for path, g in zip(found, guesses, strict=True)
     ]
-    written = []
+    table, modality = None, RNA if rna else MASS
     panel = "# panel: panel.tsv               # without it, one is proposed from the files"
     if found and not rna:
-        from treset.io.fcs import read_header
-        from treset.io.panel import propose_panel
-
-        headers = {path.stem: read_header(path) for path in found}
-        table = propose_panel({sample: (h.channels, h.markers) for sample, h in headers.items()})
-        written.append(write_tsv(table, folder / "panel.tsv"))
+        table, modality = _panel(found)
         panel = "panel: panel.tsv                  # proposed from the files' channel names: check the roles"
+    answers = proposed(_name(folder), modality, guesses)
+    if ask is not None:
+        answers = ask(answers, guesses)
+    written = [] if table is None else [write_tsv(table, folder / "panel.tsv")]
     written.append(write_tsv(pd.DataFrame(rows, columns=_SHEET, dtype="str"), folder / "samples.tsv"))
     with atomic(folder / "config.yaml") as path:
-        path.write_text(_config(folder, "rna" if rna else "mass_cytometry", panel, guesses), encoding="utf-8")
+        path.write_text(_config(_name(folder), panel, answers), encoding="utf-8")
     return [folder / "config.yaml", *written]
 
 
-def _config(folder: Path, modality: str, panel: str, guesses: Sequence[Guess]) -> str:
+def _panel(found: Sequence[Path]) -> tuple[pd.DataFrame, str]:
+    """The proposed panel, and the assay: light scatter is measured by flow cytometers only."""
+    from treset.io.fcs import read_header
+    from treset.io.panel import propose_panel
+
+    headers = {path.stem: read_header(path) for path in found}
+    scatter = any(c.upper().startswith(("FSC", "SSC")) for h in headers.values() for c in h.channels)
+    table = propose_panel({sample: (h.channels, h.markers) for sample, h in headers.items()})
+    return table, FLOW if scatter else MASS
+
+
+def _name(folder: Path) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-") or "study"
+
+
+def _config(name: str, panel: str, answers: Answers) -> str:
     """The commented config of a new study; questions that its samples cannot answer are left out."""
-    asked = contrast(guesses) if guesses else ("visit", "D0", "D8")
     monitors = "# monitors:                       # name two visits, stimuli or arms to compare: docs/config.md\n"
-    if asked is not None:
-        column, reference, test = asked
+    if answers.compared is not None:
+        column, reference, test = answers.compared
         monitors = _DISCOVERY.format(column=column, reference=reference, test=test)
         if column == "visit":
             monitors += _TREG.format(visit=test)
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-") or "study"
-    baseline = min(guesses, key=lambda g: float(g.day)).visit if guesses else "D0"
     text = (files("treset") / "data" / "config_template.yaml").read_text(encoding="utf-8")
-    return text.format(name=name, modality=modality, panel=panel, baseline=baseline, monitors=monitors)
+    return text.format(
+        name=name, title=json.dumps(answers.title, ensure_ascii=False), modality=answers.modality, panel=panel,
+        baseline=answers.baseline, blinded=str(answers.blinded).lower(), monitors=monitors,
+    )  # fmt: skip
 
 
 def simulated_study(design: str, folder: Path, parameters: Sequence[str]) -> list[Path]:

@@ -133,7 +133,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """A verdict card. ``verdict`` is one of the three words, or ``pass`` / ``check`` for data quality."""
+    """A verdict card. ``verdict`` is one of the three words, ``pass`` / ``check`` for data quality, or "": no badge."""
 
     title: str
     verdict: str
@@ -149,7 +149,7 @@ class Card:
         icons = {"met": "\u2713", "pass": "\u2713", "not met": "\u2715", "check": "!"}
         object.__setattr__(self, "icon", icons.get(self.verdict, "?"))
         known = {"met", "not met", "not evaluable", "pass", "check"}
-        word = self.verdict if self.verdict in known else "not evaluable"
+        word = self.verdict if self.verdict in known else "not evaluable" if self.verdict else "described"
         object.__setattr__(self, "style", word.replace(" ", "-"))
 
 

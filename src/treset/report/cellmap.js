@@ -125,7 +125,7 @@ async function cellMap(root) {
       sum[c][0] += xs[i]; sum[c][1] += ys[i]; sum[c][2]++;
     }
     return sum.map(([x, y, m], c) => ({ c, count: count[c], x: x / m, y: y / m }))
-      .filter(e => e.count > 3).sort((p, q) => q.count - p.count);
+      .filter(e => e.count > Math.max(3, n / 2000)).sort((p, q) => q.count - p.count);
   }
 
   function fill() {

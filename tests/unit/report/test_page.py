@@ -122,6 +122,12 @@ def test_what_cannot_be_measured_is_said(pages: dict[str, str]) -> None:
     quality = page.find("section", id="quality")[0].text
     assert "patient P09 has no baseline sample" in quality
     assert "no Gaussian parameters in the file" in quality
+    out = next(t for t in page.find("section", id="quality")[0].find("table") if "clotted tube" in t.text)
+    listed = [[c.text for c in row.find("td")] for row in out.find("tr")[1:]]
+    assert ["P09_D0", "P09", "D0", "excluded", "clotted tube"] in listed
+    assert ["P07_D28_poor", "P07", "D28", "fails", "under 500 cells: 300 of 1\u202f200 kept"] in listed and len(
+        listed
+    ) == 2
     assert "alias IL7Ra" in quality
     assert "not evaluable" in page.find("section", id="treg")[0].text
 

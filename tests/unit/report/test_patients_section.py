@@ -90,7 +90,9 @@ def test_a_page_says_what_each_monitor_said(pages: dict[str, str]) -> None:
     assert "not evaluable" in calls and "no baseline: the sample was excluded (clotted tube)" in calls
     cart = parse(pages["cart"])
     first = cart.find("details", class_="block patient")[0]
-    assert "reset" in first.find("table", class_="calls")[0].text
+    told = [c.text for c in rows(first.find("table", class_="calls")[0])[1]]
+    assert told[0] == "B-cell reset" and told[3] == "reset"
+    assert told[2] == "back between days 60 and 90; naive 84.0\u202f% at recovery"
     names = [r[0].text for r in rows(first.find("table", class_="course")[0])[1:]]
     assert "B, % of cells" in names and "B naive + B transitional, % of B" in names
 

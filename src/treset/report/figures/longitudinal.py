@@ -83,7 +83,7 @@ def longitudinal(
         Days of a dose, marked on the axis where the visits are placed by day.
     """
     every = pd.concat([p.rows for p in panels], ignore_index=True)
-    names = _labels(every, group) if group else ["all patients"]
+    names = _labels(every, group) if group else ["patients"]
     kinds = _labels(every, colour) if colour and not group else []
     groups = [
         Group(n, PALETTE[k % len(PALETTE)] if group else INK, k, (k - (len(names) - 1) / 2) * 5)
@@ -235,14 +235,12 @@ def _key(drawing: Drawing, groups: Sequence[Group], kinds: list[str]) -> None:
         if len(groups) > 1:
             drawing.line(0, BELOW + ROW * k, 22, BELOW + ROW * k, group.colour, 2.4, stroke_dasharray=group.dash)
         drawing.mark(11, BELOW + ROW * k, group.shape, 4, group.colour, stroke="#fff")
-        drawing.text(26, BELOW + ROW * k + 4, text.cut(group.name, 64, 11), size=11, label=group.name)
-    at, base = float(LEFT), BELOW + ROW * len(groups)
-    if len(kinds) > 1:
-        for i, kind in enumerate(kinds):
-            shown = text.cut(kind, 90, 11)
-            if at + 24 + len(shown) * 6.2 > WIDTH:
-                drawing.text(at, base + 4, f"+{len(kinds) - i} more", size=11, fill=SOFT, label=", ".join(kinds[i:]))
-                break
-            drawing.line(at, base, at + 14, base, PALETTE[i % len(PALETTE)], 2)
-            drawing.text(at + 18, base + 4, shown, size=11, label=kind)
-            at += 32 + len(shown) * 6.2
+        drawing.text(22, BELOW + ROW * k + 4, text.cut(group.name, 70, 11), size=11, label=group.name)
+    at, base = 0.0, BELOW + ROW * len(groups)
+    # names are cut only where they do not fit whole beside each other
+    whole = sum(32 + 6.4 * len(kind) for kind in kinds) <= WIDTH
+    for i, kind in enumerate(kinds if len(kinds) > 1 else ()):
+        shown = kind if whole else text.cut(kind, (WIDTH - 4) / len(kinds) - 34, 11)
+        drawing.line(at, base, at + 14, base, PALETTE[i % len(PALETTE)], 2)
+        drawing.text(at + 18, base + 4, shown, size=11, label=kind)
+        at += 32 + len(shown) * 6.4

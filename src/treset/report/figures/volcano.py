@@ -49,7 +49,7 @@ def volcano(cloud: Cloud, minimum: float) -> Markup:
     for s in named:
         colour = UP if s[0] > x(0) else DOWN
         drawing.mark(s[0], s[1], 2 if s[4] == "cluster" else 0, 3.8, colour, f"{s[3]} ({s[4]}), p {text.p_value(s[5])}")
-    _names(drawing, named[:14], x)
+    _names(drawing, named, x)
     return drawing.markup()
 
 
@@ -75,13 +75,15 @@ def _frame(drawing: Drawing, cloud: Cloud, x: Linear, y: Linear, minimum: float)
 
 
 def _names(drawing: Drawing, spots: Sequence[tuple], x: Linear) -> None:
-    """Name spots, strongest first; a name that would lie on another is left out (it is in the table)."""
-    taken: list[tuple[float, float, float]] = []
-    for px, py, _, name, _, _ in spots:
+    """Name spots, strongest first, right or left of them where nothing lies; others are left out (see the table)."""
+    taken: list[tuple[float, float, float]] = [(px - 4, px + 4, py) for px, py, *_ in spots]
+    for place, (px, py, _, name, _, _) in enumerate(spots[:14]):
         shown = text.cut(name, 190, 11)
         wide = len(shown) * 6.0
-        start = px + 7 if px + 7 + wide < x.end + 8 else px - 7 - wide
-        if start < 0 or any(abs(py - ty) < 12 and start < te and start + wide > ts for ts, te, ty in taken):
-            continue
-        taken.append((start, start + wide, py))
-        drawing.text(start, py + 4, shown, size=11, label=name)
+        others = taken[:place] + taken[place + 1 :]
+        for start in (px + 7, px - 7 - wide):
+            fits = start >= 0 and start + wide < x.end + 8
+            if fits and not any(abs(py - ty) < 11 and start < te and start + wide > ts for ts, te, ty in others):
+                taken.append((start, start + wide, py))
+                drawing.text(start, py + 4, shown, size=11, label=name)
+                break

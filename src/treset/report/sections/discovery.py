@@ -148,6 +148,8 @@ def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.D
     heads = ["feature", "origin", "n", f"median, {names[0]}", f"median, {names[1]}", "change", "95 % CI", "direction"]
     heads += ["p", "q", "verdict", "note"]
     columns = [Column(h, h in ("n", "change", "p", "q") or h.startswith("median")) for h in heads]
+    if not any(row[-1].text for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     word = "state" if state else "abundance"
     caption = (
         f"{min(SHOWN, len(every))} of {text.count(len(every))} rows; all are in the TSV. Medians are over samples."

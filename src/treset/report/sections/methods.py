@@ -174,9 +174,10 @@ def methods_section(context: Context) -> Section:
     rows = pd.DataFrame(flatten(settings), columns=["setting", "value"])
     blocks.append(table("Settings", rows, "settings", wide=("value",), folded=True))
     if run:
-        blocks.append(
-            table("Provenance", pd.DataFrame(flatten(run), columns=["what", "value"]), "provenance", wide=("value",))
-        )
+        whole = pd.DataFrame(flatten(run), columns=["what", "value"])
+        # the settings stand in the table above; the TSV has them as the run recorded them
+        shown = whole[~whole["what"].str.startswith("settings.")]
+        blocks.append(table("Provenance", shown, "provenance", full=whole, wide=("value",)))
     else:
         blocks.append(Note(context.results.gaps["provenance/run.json"], "missing"))
     sources = [(p.name, p.source) for p in study.populations if p.source] + [

@@ -11,6 +11,7 @@ from treset.report.context import Context
 from treset.report.figures.forest import forest, rows_of
 from treset.report.read import Monitor
 from treset.report.sections import bcell, discovery, treg
+from treset.report.sections.activation import activation_cards
 from treset.report.sections.effects import effects_table
 from treset.report.sections.quality import quality_card
 from treset.report.sections.tables import NAMES, every_effect
@@ -110,10 +111,14 @@ def card(context: Context, name: str, monitor: Monitor | None) -> Card:
 
 
 def cards(context: Context) -> list[Card]:
-    """Make one card a monitor, and data quality."""
+    """Make one card a monitor, of the Treg monitor activation too, and data quality."""
     asked = context.study.monitors
     names = [n for n in TITLES if getattr(asked, n) is not None or n in context.results.monitors]
-    return [card(context, n, context.results.monitors.get(n)) for n in names] + [quality_card(context)]
+    made = []
+    for name in names:
+        made.append(card(context, name, context.results.monitors.get(name)))
+        made += activation_cards(context) if name == "treg" else []
+    return [*made, quality_card(context)]
 
 
 def lead(context: Context) -> list[Block]:

@@ -18,8 +18,8 @@ from treset.report.figures.spark import spark
 from treset.report.sections.measured import Measure, Place, measures, place_of, places
 from treset.report.sections.quality import by_sample
 
-#: Columns that name what a row of patients.tsv is about, and that hold its result, the first that is there.
-ABOUT, RESULT, WHY = ("endpoint", "population"), ("ec50_text", "naive_percent", "value"), ("why", "reason")
+#: Columns that name what a row of patients.tsv is about, and those that say why it is called so.
+ABOUT, WHY = ("endpoint", "population"), ("why", "reason")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _page(seen: Seen, patient: str, calls: Sequence[Sequence[Cell]]) -> Page:
     columns += [_heading(seen, patient, place) for place in seen.places]
     caption = "\u2013: no value. Hatched: no sample, or one that is excluded. In brackets: too few cells, not used."
     if len(seen.places) > 1:
-        caption += " A course is on one scale for all patients; open ring: no sample."
+        caption += " A course is on one scale for all patients; open ring: no value."
     return Page(
         seen.ids[patient], patient, facts(seen, patient), flags(seen, patient), columns, list(_rows(seen, patient)),
         calls, caption,
@@ -228,7 +228,22 @@ def _calls(context: Context) -> dict[str, list[list[Cell]]]:
 
 
 def _result(row: dict) -> str:
-    if not text.missing(row.get("change")) and isinstance(row["change"], int | float):
-        return text.change(row["change"], str(row.get("scale", "")))
-    value = next((row[c] for c in RESULT if not text.missing(row.get(c))), None)
-    return text.number(value) if isinstance(value, int | float) or value is None else str(value)
+    """Write what a row of patients.tsv found, each number with what it is."""
+
+    def number(column: str) -> float | None:
+        value = row.get(column)
+        return float(value) if isinstance(value, int | float) and not text.missing(value) else None
+
+    said = []
+    if (change := number("change")) is not None:
+        said.append(text.change(change, str(row.get("scale", ""))))
+    if row.get("ec50_text"):
+        said.append(f"EC50 {row['ec50_text']}")
+    if (day := number("recovery_day")) is not None:
+        after = number("recovery_after_day")
+        said.append(f"back by day {day:g}" if after is None else f"back between days {after:g} and {day:g}")
+    if (naive := number("naive_percent")) is not None:
+        said.append(f"naive {text.number(naive)}{text.THIN}% at recovery")
+    if (value := number("value")) is not None:
+        said.append(text.number(value))
+    return "; ".join(said) or text.DASH

@@ -41,7 +41,7 @@ def attendance(context: Context) -> Table:
             line.append(_visit(own[own["visit"] == visit], totals, set(cells), context.study.quality.min_cells))
         rows.append(line)
     columns = [Column("patient"), *[Column(f) for f in facts], *[Column(v, True) for v in order]]
-    caption = "Cells kept at each visit, several samples of a visit one by one; \u2013: no sample."
+    caption = "Cells kept at each visit, several samples of a visit one by one; hatched: no sample."
     hidden = " Arms are shown by code: the study is blinded." if context.study.blinded else ""
     return Table("Who was seen when", columns, rows, caption + hidden, download("samples", _public(sheet)))
 
@@ -53,7 +53,7 @@ def _public(sheet: pd.DataFrame) -> pd.DataFrame:
 
 def _visit(samples: pd.DataFrame, totals: pd.Series, profiled: set, few: int) -> Cell:
     if samples.empty:
-        return Cell(text.DASH)
+        return Cell(text.DASH, style="hole", tip="no sample")
     said, flagged = [], False
     for row in samples.to_dict("records"):
         name = f"{row['stimulus']}: " if row["stimulus"] else ""
@@ -106,7 +106,7 @@ def overview(seen: Seen) -> Table:
     columns += [Column(str(m.summary.get("title", name))) for name, m in called.items()]
     ends = f"{seen.places[0].name} to {seen.places[-1].name}" if drawn else ""
     course = (
-        f" Course: {ends}, all patients on one scale; sorted by the last value; open ring: no sample." if drawn else ""
+        f" Course: {ends}, all patients on one scale; sorted by the last value; open ring: no value." if drawn else ""
     )
     caption = f"A name opens the patient's page. Samples: not excluded, of the study's visits and stimuli.{course}"
     return Table(
@@ -164,6 +164,9 @@ def patients_section(context: Context) -> Section:
         title = f"{monitor.summary.get('title', name)}: patient by patient"
         if monitor.patients.empty:
             blocks.append(Note(f"{title}: monitors/{name}/patients.tsv holds no row.", "missing"))
+            continue
+        if name == "discovery" and set(monitor.patients.get("call", ())) == {"used"}:
+            blocks.append(Note(f"{monitor.summary.get('title', name)}: every patient is used."))
             continue
         shown = _shown(monitor.patients)
         rest = [c for c in monitor.patients.columns if c not in shown]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from treset.report import text
@@ -9,6 +11,9 @@ from treset.report.blocks import Block, Card, Figure, Note, Section, download, t
 from treset.report.context import Context
 from treset.report.figures.bars import Bar, bars
 from treset.report.sections.clean import clean_blocks
+
+#: A number of a sentence; not a digit of a name such as Ce140Di or D8.
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\w)")
 
 
 def by_sample(context: Context) -> pd.DataFrame:
@@ -109,16 +114,49 @@ def _mapping(context: Context) -> Block:
     )  # type: ignore[arg-type]  # fmt: skip
 
 
+def _notes(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a filter and sentence: sentences that differ in numbers alone are told once, with the ranges."""
+    found = []
+    alike = rows["note"].str.replace(NUMBER, "#", regex=True)
+    for (name, _), own in rows.groupby(["filter", alike], sort=False):
+        columns = list(zip(*(NUMBER.findall(note) for note in own["note"]), strict=True))
+        ends = [(min(c, key=float), max(c, key=float)) for c in columns]
+        spans = iter([low if float(low) == float(high) else f"{low} to {high}" for low, high in ends])
+        said = NUMBER.sub(lambda _, spans=spans: next(spans), str(own["note"].iloc[0]))
+        found.append((name, said, own["sample"].nunique()))
+    return pd.DataFrame(found, columns=["filter", "note", "samples"])
+
+
+def _out(context: Context) -> Block:
+    """List every sample that is excluded, fails quality or left no result: none is dropped in silence."""
+    study, quality = context.study, by_sample(context).set_index("sample")
+    known = set(context.profiles["sample"].unique())
+    rows = []
+    for row in study.samples.to_dict("records"):
+        own = quality.loc[row["sample"]] if row["sample"] in quality.index else None
+        if row["exclude"]:
+            what, why = "excluded", str(row["exclude"])
+        elif own is None and len(quality):
+            what, why = "not known", "quality.tsv holds no row of it"
+        elif own is not None and own["flag"]:
+            what, why = "fails", f"{own['flag']}: {text.count(own['kept'])} of {text.count(own['events'])} kept"
+        elif row["sample"] not in known:
+            what, why = "no result", "the profiles hold no row of it"
+        else:
+            continue
+        rows.append((row["sample"], row["patient"], row["visit"], what, why))
+    if not rows:
+        return Note("No sample of the sheet is excluded, fails quality or lacks a result.")
+    shown = pd.DataFrame(rows, columns=["sample", "patient", "visit", "quality", "reason"])
+    caption = "Excluded samples take part in nothing; those that fail stay in: read their values with care."
+    return table("Samples that are excluded or fail quality", shown, "samples_out", caption=caption, wide=("reason",))
+
+
 def quality_section(context: Context) -> Section:
     """Make the section."""
     study, rows = context.study, context.results.quality
     blocks: list[Block] = [Note(w, "warning") for w in study.warnings]
-    out = study.samples[study.samples["exclude"] != ""]
-    if len(out):
-        shown = out[["sample", "patient", "visit", "exclude"]].rename(columns={"exclude": "reason"})
-        blocks.append(table("Excluded samples", shown, "excluded", wide=("reason",)))
-    else:
-        blocks.append(Note("No sample of the sheet is excluded."))
+    blocks.append(_out(context))
     per_sample = by_sample(context)
     if per_sample.empty:
         blocks.append(Note(context.results.gaps.get("quality.tsv", "quality.tsv holds no row."), "missing"))
@@ -139,12 +177,7 @@ def quality_section(context: Context) -> Section:
         whole = dict.fromkeys(("events", "kept", *filters), text.count)
         labels = {"kept_percent": "kept, %"}
         blocks.append(table("Samples", per_sample, "quality_by_sample", whole, labels, folded=len(per_sample) > 12))  # type: ignore[arg-type]
-        notes = (
-            rows[rows["note"] != ""]
-            .groupby(["filter", "note"], sort=False)["sample"]
-            .nunique()
-            .reset_index(name="samples")
-        )
+        notes = _notes(rows[rows["note"] != ""])
         if len(notes):
             blocks.append(
                 table("Notes of the filters", notes, "quality_notes", {"samples": text.count}, wide=("note",))

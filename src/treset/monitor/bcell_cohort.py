@@ -94,7 +94,7 @@ def cohort_rows(patients: pd.DataFrame, settings: BcellMonitor) -> list[dict]:
     worst = float(aplastic["depth_upper_percent"].max()) if len(aplastic) else math.nan
     depth["note"] = join([str(depth["note"]), f"upper limits up to {worst:.2g} %" if math.isfinite(worst) else ""])
     duration = effect(**common, endpoint="aplasia duration", contrast="aplasia to recovery", scale="days")
-    duration |= _time(aplastic["duration_at_least"], aplastic["duration_at_most"])
+    duration |= _time(aplastic["duration_at_least"], aplastic["duration_at_most"], "")
     back = effect(**common, endpoint="recovery", contrast="infusion to recovery", scale="days")
     left = aplastic["recovery_after_day"].fillna(aplastic["recovery_censored_day"])
     back |= _time(left, aplastic["recovery_day"].fillna(math.inf))
@@ -108,14 +108,16 @@ def _median(values: np.ndarray) -> dict[str, object]:
     return {"n": values.size, "estimate": float(np.median(values)), "method": "median", "converged": True, "note": note}
 
 
-def _time(left: pd.Series, right: pd.Series) -> dict[str, object]:
-    """Effect of an interval-censored time; a patient without an end on either side is named in the note."""
+def _time(left: pd.Series, right: pd.Series, word: str = "day ") -> dict[str, object]:
+    """Effect of an interval-censored time (``word`` "": a duration); a patient without an end on a side is named."""
     low, high = left.to_numpy(dtype=float), right.to_numpy(dtype=float)
     whole = np.isfinite(low) & (high > low)
     found = median_time(low[whole], high[whole], CONFIDENCE)
     lost = int((~whole).sum())
-    said = f"median between day {found.left:g} and day {found.right:g}" if math.isfinite(found.estimate) else ""
-    counts = f"{found.events} of {found.n} seen, the others censored" if found.n else ""
+    said = f"median between {word}{found.left:g} and {word}{found.right:g}" if math.isfinite(found.estimate) else ""
+    said += " days" if said and not word else ""
+    counts = f"{found.events} of {found.n} seen" if found.n else ""
+    counts += ", the others censored" if found.events < found.n else ""
     note = join([said, counts, found.note, f"{lost} without an interval left out" if lost else ""])
     return {
         "n": found.n, "estimate": found.estimate, "lower": found.lower, "upper": found.upper, "note": note,

@@ -45,14 +45,13 @@ def isotype_rows(cohort: Cohort, pairs: Pairs, settings: BcellMonitor) -> list[d
     rows = []
     if not share.empty:
         common = {
-            "endpoint": "isotype share", "measure": "percent_positive",
-            "marker": "IGHM, IGHD of all with IGHM, IGHD, IGHG, IGHA",
+            "endpoint": "isotype share", "measure": "isotype share", "marker": "IGHM/IGHD against IGHG/IGHA",
         }  # fmt: skip
         said = f"percent of the {settings.b} with an isotype, samples with at least {settings.min_b_events} of them"
         rows += _three(share, pairs, settings, common, "percent", said)
     elif not index.empty:
         row = effect(
-            endpoint="isotype share", population=settings.b, measure="percent_positive", scale="percent",
+            endpoint="isotype share", population=settings.b, measure="isotype share", scale="percent",
             contrast="recovery vs baseline", role="descriptive", origin=settings.origin, verdict=NOT_EVALUABLE,
             note=problem,
         )  # fmt: skip

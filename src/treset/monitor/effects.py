@@ -72,7 +72,7 @@ def say(value: float, endpoint: Endpoint, signed: bool = True) -> str:
     if math.isnan(value):
         return "?"
     if endpoint.scale == "log_ratio":
-        return f"{'x' if signed else ''}{number(math.exp(value), 2 if math.exp(value) < 10 else 3)}"
+        return f"{'x' if signed else ''}{number(math.exp(value))}"
     text = f"{value:+.3g}" if signed else f"{value:.3g}"
     if endpoint.scale == "percent_change":
         return f"{text} %" if signed else text

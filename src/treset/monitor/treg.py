@@ -171,18 +171,42 @@ def _reason(row: dict, endpoint: Endpoint, alpha: float) -> str:
     if row["verdict"] == NOT_EVALUABLE:
         return f"The primary endpoint {endpoint.name} is not evaluable: {row['note']}."
     numbers = (
-        f"{fx.say(float(row['estimate']), endpoint)} ({fx.interval(row, endpoint)}), {p_text(float(row['p_value']))}"
+        f"{_kind(row, endpoint)} {fx.say(float(row['estimate']), endpoint)} ({fx.interval(row, endpoint)}), "
+        f"{p_text(float(row['p_value']))}"
     )
-    found = f"The primary endpoint {endpoint.name}, {row['contrast']}: {numbers}, {_sizes(row)}"
+    found = f"The primary endpoint {endpoint.name} ({_what(endpoint)}), {row['contrast']}: {numbers}, {_sizes(row)}"
     if endpoint.claim != "change":
         claim = endpoint.claim.replace("_", "-")
         shown = "is" if row["verdict"] == MET else "is not"
         return f"{found}; {claim} {shown} shown against a margin of {_margin(endpoint)} (alpha {alpha:g})."
-    found += f"; asked for: {_asked(endpoint)}, at alpha {alpha:g}"
+    found += f"; asked for: {_asked(endpoint)}"
     if row["verdict"] == MET:
-        return f"{found}."
+        return f"{found} at alpha {alpha:g}."
     _, why = fx.decide(row | {"verdict": ""}, endpoint, alpha, corrected=False)
     return f"{found}; {why}."
+
+
+def _what(endpoint: Endpoint) -> str:
+    """``Treg, percent of CD4 T``, ``median CD25 of Treg``."""
+    of = {
+        "percent_of_parent": f"percent of {endpoint.parent or 'the parent'}",
+        "percent_of_total": "percent of all cells",
+        "count": "cells counted",
+        "per_ul": "cells per microlitre",
+    }.get(endpoint.measure)
+    if of:
+        return f"{endpoint.population}, {of}"
+    if endpoint.measure == "ratio":
+        return f"ratio of {endpoint.population} to {endpoint.marker}"
+    return f"{endpoint.measure.replace('_', ' ')} {endpoint.marker} of {endpoint.population}"
+
+
+def _kind(row: dict, endpoint: Endpoint) -> str:
+    """What the estimate is; a fitted or summarised difference is named by its method."""
+    kind = {"log_ratio": "fold change", "percent_change": "percent change", "difference": "change"}[endpoint.scale]
+    if " vs " in str(row["contrast"]).partition(",")[2]:
+        return "ratio of fold changes" if endpoint.scale == "log_ratio" else f"difference in {kind}"
+    return f"median {kind}"
 
 
 def _asked(endpoint: Endpoint) -> str:
@@ -212,12 +236,7 @@ def _margin(endpoint: Endpoint) -> str:
 def _headline(row: dict, endpoint: Endpoint) -> tuple[str, str]:
     if row["verdict"] == NOT_EVALUABLE:
         return "–", str(row["note"])
-    kind = {"log_ratio": "fold change", "percent_change": "percent change", "difference": "change"}[endpoint.scale]
-    if "Mann-Whitney" in str(row["method"]):
-        kind = "ratio of fold changes" if endpoint.scale == "log_ratio" else f"difference in {kind}"
-    else:
-        kind = f"median {kind}"
-    caption = f"{kind} {row['contrast']} ({fx.interval(row, endpoint)}), {_sizes(row)}"
+    caption = f"{_kind(row, endpoint)} {row['contrast']} ({fx.interval(row, endpoint)}), {_sizes(row)}"
     return fx.say(float(row["estimate"]), endpoint), caption
 
 

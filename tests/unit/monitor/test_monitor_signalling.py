@@ -58,7 +58,8 @@ def test_beyond_the_doses_is_a_bound():
     result = signalling(*dose_trial(ec50={**EC50, "NK": 40.0}, noise=0.01), SETTINGS, "D0")
     nk = result.patients[result.patients["population"] == "NK"]
     assert (nk["call"] == "censored").all() and nk["ec50"].isna().all() and nk["ec50_text"].str.startswith("> ").all()
-    # one dose that answers, the highest, does not show that the EC50 lies beyond it: the bound is the lower limit
+    # one dose that answers, the highest, does not show that the EC50 lies beyond it: the bound is the lower limit, true
+    # in 97 to 100 % of simulated curves (test_stats_dose_response: "> 10" was claimed of a third whose EC50 is 5)
     assert (nk["bound"] <= 10).all() and (nk["bound"] == nk["lower"]).all()
     assert (nk["selectivity_side"] == ">").all()
     row = selectivity(result, "NK")

@@ -53,7 +53,14 @@ def test_an_expansion_is_found_with_its_size():
     assert found["estimate"] == pytest.approx(np.median(walsh), abs=1e-4)
     assert found["p_value"] == pytest.approx(expected)
     assert math.isnan(found["q_value"])
-    assert result.summary["headline"]["value"] == f"x{math.exp(np.median(walsh)):.2g}"
+    told = f"x{math.exp(np.median(walsh)):.3g}"
+    assert result.summary["headline"]["value"] == told
+    # what was measured, the estimate with its interval, p, n, and what was asked
+    assert result.summary["reason"] == (
+        f"The primary endpoint {found['endpoint']} (Treg, percent of the parent), D8 vs D0: median fold change {told} "
+        f"(95 % CI {math.exp(found['lower']):.3g} to {math.exp(found['upper']):.3g}), p = {expected:.2g}, n = 10; "
+        "asked for: an increase at alpha 0.05."
+    )
     assert "D8 vs D0" in result.summary["headline"]["caption"] and "n = 10" in result.summary["headline"]["caption"]
     assert result.summary["verdict"] == "met"
 

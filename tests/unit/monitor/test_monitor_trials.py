@@ -297,6 +297,15 @@ def test_responders_lie_beyond_the_noise_of_controls_and_replicates():
         treg(shares(samples, percent), wrong, TregMonitor((PRIMARY,)), "D0")
 
 
+def test_the_sentence_of_two_arms_names_both_and_what_was_asked():
+    samples, waist = two_arms(effect=0.05)
+    ask = replace(PRIMARY, minimum_effect=math.log(1.5))
+    said = treg(waist, samples, TregMonitor((ask,)), "D0").summary["reason"]
+    assert "D8 vs D0, IL-2 vs placebo: ratio of fold changes x1." in said and "95 % CI" in said
+    assert "n = 16 (IL-2 n = 8, placebo n = 8); asked for: an increase of at least x1.5; " in said
+    assert said.endswith("does not reach the minimum effect x1.5.")
+
+
 def test_the_same_trial_gives_the_same_bytes(tmp_path):
     from treset.monitor import write
 

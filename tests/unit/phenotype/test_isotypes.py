@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from treset.phenotype.isotypes import classes
+from treset import simulate
+from treset.phenotype.isotypes import GENES, classes
 from treset.profile import ISOTYPES
+from treset.simulate.populations import LEAVES
+from treset.simulate.rna import simulate_counts
 
 
 def test_the_majority_of_the_transcripts_decides():
@@ -22,3 +25,18 @@ def test_the_majority_of_the_transcripts_decides():
 
 def test_one_side_alone_tells_nothing():
     assert classes({"IGHM": np.ones(3)}) == {} and classes({"IGHG1": np.ones(3)}) == {}
+
+
+def test_simulated_b_cells_have_the_isotype_of_their_kind():
+    """Naive, transitional and unswitched memory against switched, double-negative and plasmablast, counts as drawn."""
+    trial = simulate.plan("cart_lupus", modality="rna", events=1500, patients=1)
+    counts = simulate_counts(trial, "P01_baseline")
+    matrix = counts.matrix.toarray()
+    columns = {g: np.log1p(matrix[:, counts.genes.index(g)].astype(np.float32)) for g in GENES if g in counts.genes}
+    flags = classes(columns)
+    for kinds, name in (
+        (("B naive", "B transitional", "B unswitched memory"), ISOTYPES[0]),
+        (("B switched memory", "B double negative", "Plasmablast"), ISOTYPES[1]),
+    ):
+        cells = (counts.kind == 0) & np.isin(counts.population, [LEAVES.index(kind) for kind in kinds])
+        assert cells.sum() > 20 and flags[name][cells].mean() > 0.9

@@ -63,7 +63,8 @@ def test_beyond_the_doses_is_censored_not_a_number():
     y = logistic4(TWELVE, 0.0, 1.0, 400.0, 1.0) + rng.normal(0, 0.004, 12)
     fit = fit_dose_response(TWELVE, y)
     assert fit.status == "above" and math.isnan(fit.ec50) and math.isnan(fit.top)
-    # points up to 84 with this noise do not exclude an EC50 a little below 84: no more is claimed
+    # points up to 84 with this noise do not exclude an EC50 a little below 84: no more is claimed. "> 84" wherever the
+    # estimate lies beyond 84, as it once was, is false: see test_near_the_top_dose_a_bound_is_seldom_wrong
     assert fit.upper == math.inf and 30 < fit.bound == fit.lower <= 84 and "no plateau up to 84" in fit.why
     sure = fit_dose_response(TWELVE, logistic4(TWELVE, 0.0, 1.0, 4000.0, 1.5) + rng.normal(0, 1e-5, 12))
     assert sure.status == "above" and sure.bound == 84 and "EC50 > 84, beyond the tested doses" in sure.why
@@ -86,7 +87,13 @@ def test_one_dose_above_the_ec50_with_an_open_limit_is_censored():
 
 @pytest.mark.parametrize("truth", [28.0, 42.0, 84.0, 168.0])
 def test_near_the_top_dose_a_bound_is_seldom_wrong(truth: float):
-    """Bounds are 97.5 % limits: of 60 curves more than 6 beyond the truth would have p < 0.002."""
+    """Bounds are 97.5 % limits: of 60 curves more than 6 beyond the truth would have p < 0.002.
+
+    Tried on 150 curves each whose EC50 is 0.5, 0.9, 1.5 and 4 times the highest dose, all lower limits (of bounds and
+    of numbers) were true in 97.3, 99.3, 100 and 100 % with 8 doses and in 94.0, 94.0, 100 and 100 % with these 12; of
+    the bounds alone 97.1 to 100 % and 92.5, 93.7, 100 and 100 %. The rule before, "> highest dose" wherever the fitted
+    EC50 lies beyond it, claimed so of 50 and 71 of the 150 curves with 8 doses at 0.5 and 0.9, each time wrongly.
+    """
     rng = np.random.default_rng(11)
     fits = [
         fit_dose_response(TWELVE, logistic4(TWELVE, 0.0, 1.0, truth, 1.0) + rng.normal(0, 0.03, 12), bootstrap=99)

@@ -53,6 +53,17 @@ def spread(found: Mapping[str, Masks], shown: list[str], plate: np.ndarray, cont
     return pd.DataFrame(table, index=shown)
 
 
+def _beyond_counting(masks: Masks, shown: list[str], plate: np.ndarray, control: np.ndarray) -> float:
+    """Root of the mean variance between plates less what counting the reading's own cells makes of it."""
+    excess = []
+    for name in shown:
+        for one in np.unique(control):
+            parts = [masks[name][(control == one) & (plate == p)] for p in np.unique(plate)]
+            counted = np.mean([(1 - part.mean()) / max(part.sum(), 1) for part in parts]) / np.log(2) ** 2
+            excess.append(np.var([_log2(part) for part in parts], ddof=1) - counted)
+    return float(np.sqrt(max(np.mean(excess), 0.0)))
+
+
 def _log2(inside: np.ndarray) -> float:
     return float(np.log2((inside.sum() + 0.5) / len(inside)))
 
@@ -70,12 +81,17 @@ def cytonorm(folder: Path, resamplings: int = 30) -> dict[str, float]:
     table = spread(found, shown, plate, control)
     shares = np.array([found["pooled"][name].mean() for name in shown])
     counting = np.sqrt((1 - shares) / (shares * len(sample) / len(files))) / np.log(2)
+    # a threshold beyond all cells leaves a population empty, which then differs between no plates
+    alike = [n for n in shown if min(masks[n].sum() for masks in found.values()) >= MIN_CELLS * len(files)]
+    beyond = {name: _beyond_counting(masks, alike, plate, control) for name, masks in found.items()}
     print("\nstandard deviation between plates of log2(share of all cells)")
     print(table.assign(**{"counting alone": counting}).round(2).to_string())
     figures = {f"between plates, {name}": float(value) for name, value in table.mean().items()}
     fixed = [name for name in table if name.startswith("fixed")]
     figures["between plates, fixed (mean of the three)"] = float(table[fixed].mean().mean())
     figures["between plates, counting alone"] = float(counting.mean())
+    figures |= {f"between plates beyond counting, {name}": value for name, value in beyond.items()}
+    figures["populations that every reading finds"] = float(len(alike))
     for name, value in figures.items():
         print(f"{name:44s} {value:.3f}")
     rng, gaps = np.random.default_rng(0), []

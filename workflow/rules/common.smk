@@ -39,8 +39,10 @@ def inside(path):
 SHEET = STUDY.included.set_index("sample", drop=False)
 SHEET["file"] = [inside(path) for path in SHEET["file"]]
 SAMPLES = list(SHEET.index)
-LEVELLED = STUDY.clean.batch == "cytonorm"
+LEVELLED = STUDY.clean.batch != "none"
 ANCHORS = list(SHEET.index[SHEET["anchor"].astype(bool)])
+#: Samples that tell the batches apart.
+TEACHING = ANCHORS if STUDY.clean.batch == "cytonorm" else SAMPLES
 MONITORS = [name for name in ("treg", "bcell", "signalling", "clinical", "discovery") if getattr(STUDY.monitors, name)]
 
 

@@ -60,10 +60,10 @@ rule prepare:
 
 if LEVELLED:
 
-    # What the anchors (one control in every batch) tell of the batches, and what it does to each marker.
+    # What the anchors (one control in every batch), or all samples, tell of the batches, and what it does to each marker.
     rule batches:
         input:
-            anchors=[results("samples", sample, "recorded.h5ad") for sample in ANCHORS],
+            samples=[results("samples", sample, "recorded.h5ad") for sample in TEACHING],
         output:
             model=results("cohort", "levelling.npz"),
             table=results("cohort", "batches.tsv"),
@@ -79,6 +79,7 @@ if LEVELLED:
             runtime=growing(cohort_needs, "runtime"),
         params:
             seed=STUDY.seed,
+            method=STUDY.clean.batch,
             code=code_hash("treset.jobs.batches"),
         script:
             "../scripts/batches.py"

@@ -70,7 +70,7 @@ def train(anchors: Mapping[str, np.ndarray], clusters: int | None = None, seed: 
     side = _SIDE if len(pooled) >= 10 * _SIDE**2 else 5
     codes = train_som(pooled, side=side, seed=seed)
     nodes = {batch: winners(values, codes)[0] for batch, values in anchors.items()}
-    cluster = _metaclusters(codes, clusters) if clusters else _best_clusters(anchors, codes, nodes, rng)
+    cluster = metaclusters(codes, clusters) if clusters else _best_clusters(anchors, codes, nodes, rng)
     return by_clusters(anchors, codes, cluster)
 
 
@@ -98,26 +98,45 @@ def train_and_judge(
     """
     learnt = train(anchors, clusters, seed)
     table = _held_out(anchors, learnt, list(names), seed)
+    chance = ~_differ(anchors, {b: learnt.clusters_of(v) for b, v in anchors.items()}, seed)
+    table, reason = verdict(table, names, chance)
+    return replace(learnt, markers=reason == ""), table
+
+
+def verdict(table: pd.DataFrame, names: Sequence[str], chance: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    """Say which markers are corrected.
+
+    Parameters
+    ----------
+    table
+        Of `treset.clean.distances.compare`.
+    names
+        Of the markers.
+    chance
+        Shape (markers,), bool: no difference beyond chance.
+
+    Returns
+    -------
+    The table with ``corrected`` and ``reason``, and the reason of each marker, "" where it is corrected.
+    """
     whole = table[table["population"] == "cells"].set_index("marker").loc[list(names)]
     worse = (whole["emd_after"] >= whole["emd_before"]).to_numpy()
     change = (whole["mad_after"] - whole["mad_before"]).abs()
     wide = ((whole["mad_before"] >= _LEAST_MAD) & (change > _MAD_CHANGE * whole["mad_before"])).to_numpy()
-    chance = ~_differ(anchors, {b: learnt.clusters_of(v) for b, v in anchors.items()}, seed)
     reason = np.select(
         [chance, worse, wide],
         ["no difference beyond chance", "batches did not come closer", "the width changed by over 10 %"],
         "",
     )
-    verdict = dict(zip(names, reason, strict=True))
-    table["corrected"] = [verdict[marker] == "" for marker in table["marker"]]
-    table["reason"] = [verdict[marker] for marker in table["marker"]]
-    return replace(learnt, markers=reason == ""), table
+    told = dict(zip(names, reason, strict=True))
+    corrected = [told[marker] == "" for marker in table["marker"]]
+    return table.assign(corrected=corrected, reason=[told[marker] for marker in table["marker"]]), reason
 
 
 def _held_out(anchors: Mapping[str, np.ndarray], learnt: Levelling, names: list[str], seed: int) -> pd.DataFrame:
     """Judge on cells that did not teach: means of `treset.clean.distances.compare` over halves of the anchors."""
     rng, tables = np.random.default_rng(seed), []
-    for taught, heard in (split for _ in range(_SPLITS) for split in _halves(anchors, rng)):
+    for taught, heard in (split for _ in range(_SPLITS) for split in halves(anchors, rng)):
         trial = by_clusters(taught, learnt.codes, learnt.cluster)
         levelled = {batch: level(values, batch, trial) for batch, values in heard.items()}
         labels = {b: np.char.mod("cluster %d", learnt.clusters_of(values) + 1) for b, values in heard.items()}
@@ -125,7 +144,7 @@ def _held_out(anchors: Mapping[str, np.ndarray], learnt: Levelling, names: list[
     return pd.concat(tables).groupby(["marker", "population"], sort=False, as_index=False).mean()
 
 
-def _halves(
+def halves(
     anchors: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Each half of every anchor's cells, drawn at random, with the other."""
@@ -151,22 +170,23 @@ def _differ(anchors: Mapping[str, np.ndarray], cluster: Mapping[str, np.ndarray]
     if not drawn:  # no cluster has cells enough in every batch: all cells are one
         return _differ(anchors, {batch: np.zeros(len(values), dtype=int) for batch, values in anchors.items()}, seed)
     weights = [group.shape[1] for group in drawn]
-    seen = np.average([_apart(group) for group in drawn], axis=0, weights=weights)
+    seen = np.average([apart(group) for group in drawn], axis=0, weights=weights)
     as_far = np.zeros(seen.shape, dtype=int)
     for _ in range(_PERMUTATIONS):
         dealt = [rng.permutation(group.reshape(-1, group.shape[2])).reshape(group.shape) for group in drawn]
-        as_far += np.average([_apart(group) for group in dealt], axis=0, weights=weights) >= seen
+        as_far += np.average([apart(group) for group in dealt], axis=0, weights=weights) >= seen
     return (1 + as_far) / (1 + _PERMUTATIONS) <= _LEVEL
 
 
-def _apart(batches: np.ndarray) -> np.ndarray:
+def apart(batches: np.ndarray) -> np.ndarray:
     """Largest earth mover's distance of any two batches of as many values: (batches, values, markers) to (markers,)."""
     ranked = np.sort(batches, axis=1)
     pairs = itertools.combinations(ranked, 2)
     return np.max([np.abs(first - second).mean(axis=0) for first, second in pairs], axis=0)
 
 
-def _metaclusters(codes: np.ndarray, count: int) -> np.ndarray:
+def metaclusters(codes: np.ndarray, count: int) -> np.ndarray:
+    """Group the nodes of a map (Ward), at most ``count`` groups: (nodes,) from 0."""
     from scipy.cluster.hierarchy import fcluster, linkage
 
     return fcluster(linkage(codes, "ward"), count, "maxclust") - 1
@@ -176,12 +196,12 @@ def _best_clusters(
     anchors: Mapping[str, np.ndarray], codes: np.ndarray, nodes: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
     """Metaclusters of the map's nodes that bring cells closest which did not teach; the fewer where as many do."""
-    every = [_metaclusters(codes, count) for count in range(1, _MOST_CLUSTERS + 1)]
+    every = [metaclusters(codes, count) for count in range(1, _MOST_CLUSTERS + 1)]
     able = [cluster for cluster in every if _alike(cluster, nodes)]
     if len(able) < 2:
         return every[0]
     drawn = {b: v[rng.choice(len(v), min(len(v), _PERMUTED_CELLS), False)] for b, v in anchors.items()}
-    splits = [split for _ in range(_SPLITS) for split in _halves(drawn, rng)]
+    splits = [split for _ in range(_SPLITS) for split in halves(drawn, rng)]
     return min(able, key=lambda cluster: sum(_left(*split, codes, cluster) for split in splits))
 
 
@@ -191,7 +211,7 @@ def _left(
     """Distance left between the batches of the cells that did not teach, mean over the markers."""
     trial = by_clusters(taught, codes, cluster)
     ranks = [np.quantile(level(v, batch, trial, rough=True), QUANTILES, axis=0) for batch, v in heard.items()]
-    return float(_apart(np.stack(ranks)).mean())
+    return float(apart(np.stack(ranks)).mean())
 
 
 def _alike(cluster: np.ndarray, nodes: Mapping[str, np.ndarray]) -> bool:

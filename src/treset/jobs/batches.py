@@ -1,4 +1,4 @@
-"""Batches levelled by anchors: one job learns, one job a sample applies."""
+"""Batches levelled: one job learns, from the anchors or from all samples, one job a sample applies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from treset.clean.cycombine import Combined, apply_combined, combine_and_judge, deals
 from treset.clean.cytonorm import train_and_judge
 from treset.clean.levelling import Levelling, level
 from treset.errors import TresetError
@@ -15,46 +16,65 @@ from treset.io.h5ad import read_h5ad, write_h5ad
 from treset.io.table import write_tsv
 
 _ARRAYS = ("codes", "cluster", "quantiles", "goal", "markers")
+_COMBINED = ("centre", "scale", "codes", "slope", "intercept", "low", "high", "markers")
+#: Cells from which all samples together are levelled without anchors, the same number of each.
+_MOST_CELLS = 200_000
 
 
-def learn(anchors: Sequence[Path], seed: int, model: Path, table: Path) -> None:
-    """Learn the levelling from the anchors' kept cells.
+def learn(samples: Sequence[Path], seed: int, model: Path, table: Path, method: str = "cytonorm") -> None:
+    """Learn the levelling from kept cells.
 
     Parameters
     ----------
-    anchors
-        Prepared cells of the anchors; those of one batch are put together.
+    samples
+        Prepared cells, of the anchors (``cytonorm``; those of one batch are put together) or of all samples
+        (``cycombine``).
     seed
         The study's.
     model, table
         Written: the levelling, and what it does to each marker (``treset.clean.cytonorm.train_and_judge``).
+    method
+        ``cytonorm`` or ``cycombine``.
 
     Raises
     ------
     TresetError
         Too few batches, markers in common or cells.
     """
-    values: dict[str, list[np.ndarray]] = {}
-    names: list[str] = []
-    for path in anchors:
-        cells = read_h5ad(path)
-        own = list(cells.var_names.astype(str))
-        names = names or own
-        if set(own) != set(names):
-            odd = sorted(set(own) ^ set(names))
-            raise TresetError(f"{path}: the anchors have different markers ({', '.join(odd)}); correct panel.tsv.")
-        kept = cells.obs["keep"].to_numpy()
-        batch = str(cells.obs["batch"].iloc[0])
-        values.setdefault(batch, []).append(np.asarray(cells[:, names].X, dtype=np.float64)[kept])
-    learnt, rows = train_and_judge(
-        {batch: np.vstack(parts) for batch, parts in sorted(values.items())}, names, seed=seed
-    )
+    values, batch, names = _read(samples)
+    if method == "cycombine":
+        rng, share = np.random.default_rng(seed), max(_MOST_CELLS // len(values), 1)
+        drawn = [v if len(v) <= share else v[np.sort(rng.choice(len(v), share, False))] for v in values]
+        learnt, rows = combine_and_judge(drawn, batch, names, seed)
+        if deals(batch) < 20:
+            print(f"{len(batch)} samples are too few to tell a batch from its samples: no marker is spared for chance")
+    else:
+        together = {b: np.vstack([v for v, k in zip(values, batch, strict=True) if k == b]) for b in sorted(set(batch))}
+        learnt, rows = train_and_judge(together, names, seed=seed)
     off = [name for name, used in zip(names, learnt.markers, strict=True) if not used]
     print(f"batches {', '.join(learnt.batches)}: {int(learnt.markers.sum())} of {len(names)} markers levelled")
     if off:
         print(f"left as they were, because the correction did not help: {', '.join(off)}")
     write_tsv(rows, table)
     _save(learnt, names, model)
+
+
+def _read(samples: Sequence[Path]) -> tuple[list[np.ndarray], list[str], list[str]]:
+    """Kept cells and batch of each sample, and the markers, which are the same in all."""
+    values: list[np.ndarray] = []
+    batch: list[str] = []
+    names: list[str] = []
+    for path in samples:
+        cells = read_h5ad(path)
+        own = list(cells.var_names.astype(str))
+        names = names or own
+        if set(own) != set(names):
+            odd = sorted(set(own) ^ set(names))
+            raise TresetError(f"{path}: the samples have different markers ({', '.join(odd)}); correct panel.tsv.")
+        kept = cells.obs["keep"].to_numpy()
+        batch.append(str(cells.obs["batch"].iloc[0]))
+        values.append(np.asarray(cells[:, names].X, dtype=np.float64)[kept])
+    return values, batch, names
 
 
 def apply(prepared: Path, model: Path, out: Path) -> None:
@@ -72,16 +92,21 @@ def apply(prepared: Path, model: Path, out: Path) -> None:
     Raises
     ------
     TresetError
-        The sample's batch has no anchor, or it lacks a marker.
+        The sample's batch was not learnt, or it lacks a marker.
     """
     learnt, names = _load(model)
     cells = read_h5ad(prepared)
     if lacking := [name for name in names if name not in cells.var_names]:
-        raise TresetError(f"{prepared}: lacks the markers {', '.join(lacking)} of the anchors; correct panel.tsv.")
+        raise TresetError(f"{prepared}: lacks the markers {', '.join(lacking)} that are levelled; correct panel.tsv.")
     columns = cells.var_names.get_indexer(names)
     values = np.asarray(cells.X)
     levelled = values.copy()
-    levelled[:, columns] = level(values[:, columns], str(cells.obs["batch"].iloc[0]), learnt).astype(np.float32)
+    batch = str(cells.obs["batch"].iloc[0])
+    if isinstance(learnt, Combined):
+        done = apply_combined(values[:, columns], batch, learnt)
+    else:
+        done = level(values[:, columns], batch, learnt)
+    levelled[:, columns] = done.astype(np.float32)
     # a marker that is not corrected keeps its very bytes
     untouched = columns[~learnt.markers]
     levelled[:, untouched] = values[:, untouched]
@@ -89,17 +114,19 @@ def apply(prepared: Path, model: Path, out: Path) -> None:
     write_h5ad(cells, out)
 
 
-def _save(learnt: Levelling, names: Sequence[str], path: Path) -> None:
-    arrays = {name: getattr(learnt, name) for name in _ARRAYS}
+def _save(learnt: Levelling | Combined, names: Sequence[str], path: Path) -> None:
+    wanted = _COMBINED if isinstance(learnt, Combined) else _ARRAYS
+    arrays = {name: getattr(learnt, name) for name in wanted}
     with atomic(path) as temporary, temporary.open("wb") as stream:
         np.savez(stream, batches=np.array(learnt.batches), names=np.array(names), **arrays)
 
 
-def _load(path: Path) -> tuple[Levelling, list[str]]:
+def _load(path: Path) -> tuple[Levelling | Combined, list[str]]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*_ARRAYS, "batches", "names")}
+            combined = "slope" in file.files
+            arrays = {name: file[name] for name in (*(_COMBINED if combined else _ARRAYS), "batches", "names")}
     except (OSError, ValueError, KeyError) as error:
         raise TresetError(f"{path}: cannot be read ({error}); run the step that wrote it again.") from None
     names, batches = (tuple(map(str, arrays.pop(name))) for name in ("names", "batches"))
-    return Levelling(batches=batches, **arrays), list(names)
+    return (Combined if combined else Levelling)(batches=batches, **arrays), list(names)

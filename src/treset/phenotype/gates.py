@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from treset.phenotype.density import Cut, cut
+from treset.phenotype.density import Cut
 from treset.phenotype.labels import Labels, Limits
+from treset.phenotype.mixture import cut_bright
 from treset.phenotype.overrides import Manual
 from treset.phenotype.tree import ROOT, Node, Rule
 from treset.study.model import GateOverride
@@ -55,7 +56,8 @@ def fit_thresholds(
     floor, min_distance
         See :func:`treset.phenotype.density.valleys`.
     find
-        Gives the function that finds a rule's threshold. Default: :func:`treset.phenotype.density.cut` for every rule.
+        Gives the function that finds a rule's threshold. Default: :func:`treset.phenotype.mixture.cut_bright`
+        for every rule.
     sample
         (n,) sample ids, for thresholds set by hand for one sample. Default: none.
     overrides
@@ -213,7 +215,7 @@ def _fit_one(
 
     def find(inside: np.ndarray) -> Cut:
         around = None if wider is None else values[wider & inside]
-        return (find_by(rule) if find_by else cut)(
+        return (find_by(rule) if find_by else cut_bright)(
             values[scope & inside], side, fallback=fallback, wider=around, floor=floor, min_distance=min_distance
         )
 

@@ -6,13 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from treset.phenotype.density import Cut, cut
+from treset.phenotype.density import Cut, cut, main_mode
 
 #: Ashman's D from which two components are taken for two kinds of cells. An exponential, a half-normal, a gamma or a
 #: lognormal split in two gives at most 2.0.
 MIN_SEPARATION = 2.2
 #: The smaller component holds at least this share.
 MIN_SHARE = 0.02
+#: About as many values tell a mixture.
+_MOST = 20_000
 
 
 def split(values: np.ndarray) -> Cut | None:
@@ -43,6 +45,29 @@ def split(values: np.ndarray) -> Cut | None:
     grid = np.linspace(means[low], means[high], 513)
     at = int(np.argmax(two.predict_proba(grid.reshape(-1, 1))[:, high] >= 0.5))
     return Cut(float(grid[at]), "mixture", separation)
+
+
+def cut_bright(values: np.ndarray, side: Literal["split", "hi", "lo"], **options: object) -> Cut:
+    """As :func:`treset.phenotype.density.cut`, with a mixture before the tail of a mode that is bright.
+
+    A tail takes the only mode for the negative cells. Where that mode lies clear of the noise of zero (CD45RA on T
+    cells) it may hold both, or be the positive one, and the tail would lie beyond all cells.
+
+    Parameters
+    ----------
+    values, side, options
+        As for :func:`treset.phenotype.density.cut`.
+    """
+    found = cut(values, side, **options)  # type: ignore[arg-type]
+    noise = 2.0 * float(options.get("floor", 0.5))  # type: ignore[arg-type]
+    if side != "split" or found.method != "tail" or not np.isfinite(noise):
+        return found
+    finite = values[np.isfinite(values)]
+    if main_mode(finite)[0] < noise:
+        return found
+    # every so many of the ranked values: as good for two normals, and the same for the same cells
+    between = split(np.sort(finite)[:: max(len(finite) // _MOST, 1)])
+    return found if between is None or between.value < noise else between
 
 
 def cut_pooled(values: np.ndarray, side: Literal["split", "hi", "lo"], **options: object) -> Cut:

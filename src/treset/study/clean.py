@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
+
 from treset.errors import TresetError
-from treset.study.confounding import confounded
+from treset.study.confounding import confounded, nested
 from treset.study.document import Document
 from treset.study.faults import Collector, listed, shown
 from treset.study.model import Config, Study
@@ -71,20 +73,44 @@ def check_batches(config: Config, document: Document, sheet: Sheet | None, fault
             sentence = f"{found.sentence}, and cohort.batch: harmony would take both out: set cohort.batch: none"
             faults.add(document.where(("cohort", "batch")), sentence)
             continue
+        if config.clean.batch == "cycombine":
+            sentence = f"{found.sentence}, and clean.batch: cycombine would take both out: set clean.batch: none"
+            faults.add(document.where(("clean", "batch")), sentence)
+            continue
         rest = "the anchors alone tell them apart" if levelled else "read the results with that in mind"
         faults.warn(shown(sheet.file), f"{found.sentence}; {rest}")
-    if not levelled:
+    if config.clean.batch == "none":
         return
     where = document.where(("clean", "batch"))
     batches = list(dict.fromkeys(rows["batch"]))
     if len(batches) < 2:
-        faults.add(where, "clean.batch is cytonorm, but the sheet has one batch only: set clean.batch: none")
+        sentence = f"clean.batch is {config.clean.batch}, but the sheet has one batch only: set clean.batch: none"
+        faults.add(where, sentence)
+        return
+    if not levelled:
+        _without_anchors(config, rows, where, faults)
         return
     anchored = set(rows.loc[rows["anchor"].astype(bool), "batch"])
     if lacking := [batch for batch in batches if batch not in anchored]:
         sentence = (
             f"clean.batch is cytonorm, which needs an anchor (a shared control) in every batch, and {listed(lacking)} "
             "have none: mark the control's rows in the column anchor, or set clean.batch: none"
+        )
+        faults.add(where, sentence)
+
+
+def _without_anchors(config: Config, rows: pd.DataFrame, where: str, faults: Collector) -> None:
+    for column in nested(rows):
+        sentence = (
+            f"each batch holds one {column} only, and clean.batch: cycombine would take the difference between the "
+            f"{column}s for one between batches: measure a shared control (clean.batch: cytonorm), or set "
+            "clean.batch: none"
+        )
+        faults.add(where, sentence)
+    if config.cohort.frozen is not None:
+        sentence = (
+            "clean.batch: cycombine learns from all samples, so that later ones would move what the frozen cohort was "
+            "read from: set clean.batch: none, or take out cohort.frozen"
         )
         faults.add(where, sentence)
 

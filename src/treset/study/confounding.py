@@ -115,6 +115,32 @@ def permutation_p(batches: np.ndarray, labels: np.ndarray, blocks: np.ndarray | 
     return (1 + reached) / (1 + PERMUTATIONS)
 
 
+def nested(samples: pd.DataFrame) -> list[str]:
+    """Find the columns of which every batch holds one value only, though there are several.
+
+    A batch for each patient is such a case of the arm, and not found by Cramer's V: whatever levels batches without
+    anchors then levels patients.
+
+    Parameters
+    ----------
+    samples
+        As for `confounded`.
+
+    Returns
+    -------
+    Names out of arm, visit and disease that `confounded` does not name already.
+    """
+    rows = samples[~samples["anchor"].astype(bool)]
+    told = {found.column for found in confounded(samples)}
+    found = []
+    for column in COLUMNS:
+        known = rows[(rows[column] != "") & (rows["batch"] != "")]
+        one_each = len(known) > 0 and bool((known.groupby("batch")[column].nunique() == 1).all())
+        if column not in told and one_each and known[column].nunique() > 1:
+            found.append(column)
+    return found
+
+
 def confounded(samples: pd.DataFrame) -> list[Confounding]:
     """Find the columns that batches cannot be told from.
 

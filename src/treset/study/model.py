@@ -109,8 +109,10 @@ class Clean:
     bead_baseline: tuple[float, ...] = ()
     #: Flag stretches of the acquisition in which the signal jumps or the flow stalls.
     time: bool = False
-    #: Level batches by the anchors (shared controls) of the sheet.
-    batch: Literal["none", "cytonorm"] = "none"
+    #: Level batches: by the anchors (shared controls) of the sheet (``cytonorm``), or without anchors by clusters of
+    #: like cells of all samples (``cycombine``), which is refused where batches are confounded with arm, visit or
+    #: disease.
+    batch: Literal["none", "cytonorm", "cycombine"] = "none"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from treset.phenotype.density import cut, main_mode, valleys
+from treset.phenotype.mixture import cut_bright
 
 
 def mixture(seed, *parts):
@@ -110,3 +111,21 @@ def test_a_weak_valley_of_the_cells_themselves_comes_before_the_tail_of_the_pare
     found = cut(own, "hi", wider=wider)
     assert found.method == "valley"
     assert found.value == pytest.approx(3.5, abs=0.5)
+
+
+def test_two_overlapping_bright_modes_are_told_apart():
+    # CD45RA on CD4 T cells: no valley, and the tail of the one mode would lie beyond nearly all cells
+    values = mixture(8, (600, 2.1, 0.65), (400, 3.6, 0.6))
+    found = cut_bright(values, "split")
+    assert (cut(values, "split").method, found.method) == ("tail", "mixture")
+    # by hand: 0.6 N(2.1, 0.65) equals 0.4 N(3.6, 0.6) at 2.96
+    assert found.value == pytest.approx(2.96, abs=0.25)
+    assert cut_bright(values[::-1], "split") == found
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_bright_mode_and_the_noise_of_zero_have_no_mixture(seed):
+    rng = np.random.default_rng(seed)
+    assert cut_bright(mixture(seed, (3000, 3.0, 0.7)), "split").method == "tail"
+    dim = np.abs(rng.normal(0, 0.4, 3000))
+    assert cut_bright(dim, "split") == cut(dim, "split")

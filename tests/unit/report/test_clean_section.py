@@ -29,8 +29,10 @@ BATCHES = pd.DataFrame(
 )
 
 
-def blocks(clean: pd.DataFrame, batches: pd.DataFrame):
-    return clean_blocks(SimpleNamespace(results=SimpleNamespace(clean=clean, batches=batches)))  # type: ignore[arg-type]
+def blocks(clean: pd.DataFrame, batches: pd.DataFrame, method: str = "cytonorm"):
+    study = SimpleNamespace(clean=Clean(batch=method))  # type: ignore[arg-type]
+    results = SimpleNamespace(clean=clean, batches=batches)
+    return clean_blocks(SimpleNamespace(results=results, study=study))  # type: ignore[arg-type]
 
 
 def texts(table: Table) -> list[list[str]]:
@@ -54,6 +56,9 @@ def test_batches_say_what_was_taken_back() -> None:
     assert "from 0.8 to 0.2" in note.text
     assert [row[0] for row in texts(table)] == ["CD3", "CD4"]
     assert "batches did not come closer" in texts(table)[1]
+    assert "by their anchors" in note.text
+    note, _ = blocks(pd.DataFrame(), BATCHES, "cycombine")
+    assert "by clusters of all samples in 1 of 2 markers" in note.text
     note, _ = blocks(pd.DataFrame(), BATCHES.assign(corrected="False"))
     assert note.kind == "warning"
     assert "all values are as they were" in note.text
@@ -68,3 +73,4 @@ def test_methods_name_the_steps_that_were_asked_for() -> None:
     everything = said(Clean("m.csv", "dvs", (), True, "cytonorm"), "mass_cytometry")
     for word in ("Finck", "non-negative least squares", "m.csv", "PeacoQC", "CytoNorm"):
         assert word in everything
+    assert "cyCombine" in said(Clean(batch="cycombine"), "mass_cytometry")

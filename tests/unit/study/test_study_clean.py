@@ -97,3 +97,36 @@ def test_a_csv_matrix_is_checked_against_the_files(tmp_path: Path) -> None:
 def test_transformed_files_are_told_by_their_headers(tmp_path: Path) -> None:
     warnings = check_files(read_study(study(tmp_path, SPILL="2,A,B,1,0.1,0,1", TRANSFORMATION="custom")))
     assert len([warning for warning in warnings if "no spillover matrix is applied" in warning]) == 2
+
+
+def rows_of(batch, arm) -> tuple[str, ...]:
+    return tuple(f"{p}{v}\t{p}{v}.fcs\tP{p}\tD{v}\t{v}\t{arm(p, v)}\t{batch(p, v)}\t" for p in range(8) for v in (0, 8))
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [
+        (lambda p, v: f"b{p // 4}", "batch is confounded with arm (Cramer's V 1.00)"),
+        (lambda p, v: f"b{v}", "batch is confounded with visit"),
+        # a batch for each patient: no association that Cramer's V would find
+        (lambda p, v: f"b{p}", "each batch holds one arm only"),
+    ],
+)
+def test_without_anchors_nothing_is_levelled_that_may_be_the_trials_effect(tmp_path: Path, batch, told: str) -> None:
+    rows = rows_of(batch, lambda p, v: "drug" if p < 4 else "placebo")
+    found = faults_of(study(tmp_path, "{batch: cycombine}", rows=rows))
+    assert told in found
+    assert "clean.batch: cycombine would take" in found
+    assert "set clean.batch: none" in found
+
+
+def test_without_anchors_mixed_batches_are_levelled(tmp_path: Path) -> None:
+    rows = rows_of(lambda p, v: f"b{p % 2}", lambda p, v: "drug" if p < 4 else "placebo")
+    assert read_study(study(tmp_path, "{batch: cycombine}", rows=rows)).clean.batch == "cycombine"
+
+
+def test_a_frozen_cohort_is_not_levelled_by_its_later_samples(tmp_path: Path) -> None:
+    rows = rows_of(lambda p, v: f"b{p % 2}", lambda p, v: "drug" if p < 4 else "placebo")
+    config = study(tmp_path, "{batch: cycombine}", rows=rows)
+    config.write_text(config.read_text() + "cohort: {frozen: first/results/first/cohort}\n")
+    assert "learns from all samples" in faults_of(config)

@@ -29,6 +29,12 @@ BATCH = (
     "Batches were levelled by their anchors (CytoNorm, Van Gassen 2020, doi:10.1002/cyto.a.23904), each marker only "
     "where its batches differed beyond chance and cells that did not teach it came closer."
 )
+COMBINED = (
+    "Batches were levelled without anchors by clusters of like cells of all samples (cyCombine, Pedersen 2022, "
+    "doi:10.1038/s41467-022-29383-5; ComBat, Johnson 2007, doi:10.1093/biostatistics/kxj037), each marker only where "
+    "its batches differed beyond chance and cells that did not teach it came closer. What differs between the "
+    "patients of the batches is taken out with it."
+)
 
 
 def cleaning(study: Study) -> list[str]:
@@ -44,6 +50,8 @@ def cleaning(study: Study) -> list[str]:
         said.append(TIME)
     if asked.batch == "cytonorm":
         said.append(BATCH)
+    if asked.batch == "cycombine":
+        said.append(COMBINED)
     return said
 
 
@@ -61,7 +69,7 @@ def clean_blocks(context: Context) -> list[Block]:
         if len(measured):
             blocks.append(_before_after(measured))
     if len(batches):
-        blocks += _batches(batches)
+        blocks += _batches(batches, context.study.clean.batch)
     return blocks
 
 
@@ -76,11 +84,16 @@ def _before_after(measured: pd.DataFrame) -> Block:
     )  # type: ignore[arg-type]  # fmt: skip
 
 
-def _batches(batches: pd.DataFrame) -> list[Block]:
+def _batches(batches: pd.DataFrame, method: str) -> list[Block]:
     whole = batches[batches["population"] == "cells"].drop(columns="population")
     used = whole["corrected"].astype(str) == "True"
     before, after = whole.loc[used, "emd_before"].mean(), whole.loc[used, "emd_after"].mean()
-    sentence = f"Batches were levelled by their anchors in {int(used.sum())} of {len(whole)} markers"
+    by, cells = (
+        ("clusters of all samples", "Kept cells of all samples")
+        if method == "cycombine"
+        else ("their anchors", "Anchors only")
+    )
+    sentence = f"Batches were levelled by {by} in {int(used.sum())} of {len(whole)} markers"
     if used.any():
         sentence += (
             f": the largest earth mover's distance between batches fell from {before:.3g} to {after:.3g} on average "
@@ -88,7 +101,7 @@ def _batches(batches: pd.DataFrame) -> list[Block]:
         )
     else:
         sentence += ": no marker came closer, so that all values are as they were"
-    caption = "Anchors only; transformed units. Other markers were left as they were, for the reason given."
+    caption = f"{cells}; transformed units. Other markers were left as they were, for the reason given."
     labels = {
         "emd_before": "EMD before",
         "emd_after": "EMD after",

@@ -15,8 +15,8 @@ import pandas as pd
 from treset.clean.combat import combat
 from treset.clean.cytonorm import apart, halves, metaclusters, verdict
 from treset.clean.levelling import QUANTILES
+from treset.compute.som import train_som, winners
 from treset.errors import TresetError
-from treset.phenotype.som import train_som, winners
 
 #: Nodes along each side of the map, as in the paper; a smaller map where there are few cells.
 _SIDE, _CELLS_A_NODE = 8, 50

@@ -106,7 +106,7 @@ def rows_of(batch, arm) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("batch", "told"),
     [
-        (lambda p, v: f"b{p // 4}", "batch is confounded with arm (Cramer's V 1.00)"),
+        (lambda p, v: f"b{p // 4}", "batch is confounded with arm (bias-corrected Cramer's V 1.00"),
         (lambda p, v: f"b{v}", "batch is confounded with visit"),
         # a batch for each patient: no association that Cramer's V would find
         (lambda p, v: f"b{p}", "each batch holds one arm only"),

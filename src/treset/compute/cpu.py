@@ -1,8 +1,7 @@
-"""The CPU backend: FAISS, igraph, UMAP's graph and layout; scanpy for scrublet.
+"""The CPU backend: FAISS, igraph and umap-learn's descent; scanpy for scrublet.
 
-Heavy imports (numba, scanpy) stay inside the methods that need them, so that the light jobs, which only look up
-neighbours, start in a second. umap-learn is the reference that the tests compare with: importing it compiles for
-half a minute.
+Heavy imports (umap-learn's, scanpy) stay inside the methods that need them, so that the light jobs, which only look up
+neighbours, start in a second.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class CpuBackend:
         return codes, winners(x, codes)[0]
 
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
-        """UMAP on the given graph, started from two principal components; serial, hence the same for a seed."""
+        """umap-learn on the given graph, started from two principal components; serial, hence the same for a seed."""
         start = self.pca(x, 2, seed).scores
         if start.shape[1] < 2:
             start = np.column_stack([start, np.zeros(len(start), np.float32)])

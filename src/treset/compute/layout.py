@@ -1,13 +1,18 @@
-"""UMAP's layout without importing umap-learn, which compiles for half a minute where this takes seconds."""
+"""UMAP's layout by umap-learn's descent, without the rest of umap-learn, whose import compiles for ten seconds."""
 
 from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 import numpy as np
 from scipy import sparse
 
 #: Of umap-learn: epochs by which edges too weak to be drawn once are left out when fewer than 11 are asked for.
 _FEW, _LARGE, _DEFAULT = 10, 10_000, (500, 200)
-_NEGATIVES = 5.0
+_NEGATIVES = 5
 
 
 def curve(min_dist: float) -> tuple[float, float]:
@@ -46,59 +51,24 @@ def layout(graph: sparse.csr_matrix, start: np.ndarray, min_dist: float, epochs:
     state = np.random.RandomState(seed).randint(low, high, 3).astype(np.int64)
     least = start.min(axis=0)
     places = (10.0 * (start - least) / (start.max(axis=0) - least)).astype(np.float32, order="C")
-    states = state + places[:, :1].astype(np.float64).view(np.int64)
     a, b = curve(min_dist)
-    _descend()(places, head.astype(np.int32), tail.astype(np.int32), every, states, a, b, epochs)
-    return places
+    return _layouts().optimize_layout_euclidean(
+        places, places, head, tail, epochs, edges.shape[1], every, a, b, state, 1.0, 1.0, _NEGATIVES, parallel=False,
+        verbose=False, move_other=True,
+    )  # fmt: skip
 
 
-def _descend():
-    """Compile the descent: a loop over edges is what numba is for."""
-    import numba
-
-    @numba.njit
-    def clip(value):
-        return min(max(value, -4.0), 4.0)
-
-    @numba.njit
-    def chance(state):
-        # Tausworthe's generator (L'Ecuyer 1996, doi:10.1090/S0025-5718-96-00696-5)
-        state[0] = (((state[0] & 4294967294) << 12) & 0xFFFFFFFF) ^ ((((state[0] << 13) & 0xFFFFFFFF) ^ state[0]) >> 19)
-        state[1] = (((state[1] & 4294967288) << 4) & 0xFFFFFFFF) ^ ((((state[1] << 2) & 0xFFFFFFFF) ^ state[1]) >> 25)
-        state[2] = (((state[2] & 4294967280) << 17) & 0xFFFFFFFF) ^ ((((state[2] << 3) & 0xFFFFFFFF) ^ state[2]) >> 11)
-        return np.int32(state[0] ^ state[1] ^ state[2])
-
-    @numba.njit(fastmath=True)
-    def descend(places, head, tail, every, states, a, b, epochs):
-        n = len(places)
-        between = every / _NEGATIVES
-        next_negative, next_edge = between.copy(), every.copy()
-        rate = 1.0
-        for epoch in range(epochs):
-            for edge in range(len(every)):
-                if next_edge[edge] > epoch:
-                    continue
-                j, k = head[edge], tail[edge]
-                x, y = places[j, 0] - places[k, 0], places[j, 1] - places[k, 1]
-                square = x * x + y * y
-                if square > 0.0:
-                    pull = -2.0 * a * b * pow(square, b - 1.0) / (a * pow(square, b) + 1.0)
-                    x, y = clip(pull * x) * rate, clip(pull * y) * rate
-                    places[j, 0] += x
-                    places[j, 1] += y
-                    places[k, 0] -= x
-                    places[k, 1] -= y
-                next_edge[edge] += every[edge]
-                count = int((epoch - next_negative[edge]) / between[edge])
-                for _ in range(count):
-                    k = chance(states[j]) % n
-                    x, y = places[j, 0] - places[k, 0], places[j, 1] - places[k, 1]
-                    square = x * x + y * y
-                    if square > 0.0:
-                        push = 2.0 * b / ((0.001 + square) * (a * pow(square, b) + 1.0))
-                        places[j, 0] += clip(push * x) * rate
-                        places[j, 1] += clip(push * y) * rate
-                next_negative[edge] += count * between[edge]
-            rate = 1.0 - epoch / epochs
-
-    return descend
+def _layouts() -> ModuleType:
+    """Import umap-learn's module of the descent by itself: the package's own import compiles three times as long."""
+    if "umap" in sys.modules:
+        return import_module("umap.layouts")
+    found = find_spec("umap")
+    assert found is not None and found.submodule_search_locations
+    package = ModuleType("umap")
+    package.__path__ = list(found.submodule_search_locations)
+    sys.modules["umap"] = package
+    try:
+        return import_module("umap.layouts")
+    finally:
+        # who imports umap later gets all of it
+        del sys.modules["umap"]

@@ -264,7 +264,7 @@ def _keep(path: Path) -> np.ndarray:
 
 def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:
     """What ran, as text: backend, device, versions, seed, parameters."""
-    packages = ["treset", "numpy", "scipy", "pandas", "anndata", "faiss-cpu", "igraph", "numba", "scanpy"]
+    packages = ["treset", "numpy", "scipy", "pandas", "anndata", "faiss-cpu", "igraph", "umap-learn", "scanpy"]
     return {
         **{f"backend_{key}": value for key, value in backend.choice.as_dict().items()},
         "seed": str(settings.seed),

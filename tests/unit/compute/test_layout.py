@@ -24,20 +24,20 @@ def test_the_curve_is_that_of_umap_learn(min_dist: float) -> None:
     assert curve(min_dist) == pytest.approx(find_ab_params(1.0, min_dist), rel=1e-9)
 
 
-@pytest.mark.parametrize(("epochs", "nearly"), [(1, 1e-5), (5, 1e-3), (30, 1.0)])
-def test_the_layout_is_that_of_umap_learn(epochs: int, nearly: float) -> None:
-    """Single precision and its order of sums set the two apart, little at first and more with every epoch."""
-    from umap.umap_ import simplicial_set_embedding
-
+@pytest.mark.parametrize("epochs", [1, 5, 30])
+def test_the_layout_is_that_of_umap_learn(epochs: int) -> None:
     x, _ = blobs()
     graph, start = CPU.graph(x, 10, 0), x[:, :2] - x[:, :2].mean(axis=0)
+    ours = layout(graph, start, 0.5, epochs, 7)
+    # imported after: the part that was imported alone must not stand in its way
+    from umap.umap_ import simplicial_set_embedding
+
     a, b = curve(0.5)
     theirs, _ = simplicial_set_embedding(
         x, graph.tocoo(), 2, 1.0, a, b, 1.0, 5, epochs, start.copy(), np.random.RandomState(7), "euclidean", {}, False,
         {}, False, parallel=False, verbose=False,
     )  # fmt: skip
-    ours = layout(graph, start, 0.5, epochs, 7)
-    assert np.median(np.abs(ours - theirs)) < nearly
+    assert np.array_equal(ours, theirs)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_groups_stay_together() -> None:

@@ -133,7 +133,10 @@ def _summary(
         )
     used = int((patients["call"] == "used").sum())
     caption = f"called of {len(tested)} tested, {contrast}, n = {used} patients"
-    reason = f"{len(called)} of {len(tested)} changes are called at a false discovery rate of {100 * settings.fdr:g} %"
+    are = "is" if len(called) == 1 else "are"
+    reason = (
+        f"{len(called)} of {len(tested)} changes {are} called at a false discovery rate of {100 * settings.fdr:g} %"
+    )
     if len(called):
         top = called.iloc[0]
         what = f"{top['marker'] or 'share'} of {top['population']}"

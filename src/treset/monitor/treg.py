@@ -162,19 +162,22 @@ def _summary(rows: list[dict], primaries: list[Endpoint], trial: Trial) -> dict:
     if other is not None:
         notes.append(_second_reading(other, endpoint))
     return summary(
-        monitor="treg", title=TITLE, verdict=str(row["verdict"]), reason=_reason(row, endpoint, trial.alpha(endpoint)),
+        monitor="treg", title=TITLE, verdict=str(row["verdict"]), reason=_reason(row, endpoint, trial),
         headline=_headline(row, endpoint), primary=row, settings=settings, notes=notes,
     )  # fmt: skip
 
 
-def _reason(row: dict, endpoint: Endpoint, alpha: float) -> str:
+def _reason(row: dict, endpoint: Endpoint, trial: Trial) -> str:
+    alpha = trial.alpha(endpoint)
     if row["verdict"] == NOT_EVALUABLE:
         return f"The primary endpoint {endpoint.name} is not evaluable: {row['note']}."
     numbers = (
         f"{_kind(row, endpoint)} {fx.say(float(row['estimate']), endpoint)} ({fx.interval(row, endpoint)}), "
         f"{p_text(float(row['p_value']))}"
     )
-    found = f"The primary endpoint {endpoint.name} ({_what(endpoint)}), {row['contrast']}: {numbers}, {_sizes(row)}"
+    found = (
+        f"The primary endpoint {endpoint.name} ({_what(endpoint, trial)}), {row['contrast']}: {numbers}, {_sizes(row)}"
+    )
     if endpoint.claim != "change":
         claim = endpoint.claim.replace("_", "-")
         shown = "is" if row["verdict"] == MET else "is not"
@@ -186,10 +189,14 @@ def _reason(row: dict, endpoint: Endpoint, alpha: float) -> str:
     return f"{found}; {why}."
 
 
-def _what(endpoint: Endpoint) -> str:
+def _what(endpoint: Endpoint, trial: Trial) -> str:
     """``Treg, percent of CD4 T``, ``median CD25 of Treg``."""
+    rows = trial.cohort.profiles
+    own = (rows["population"] == endpoint.population) & (rows["origin"] == trial.settings.origin)
+    parents = rows.loc[own, "parent"].unique()
+    parent = endpoint.parent or (parents[0] if len(parents) == 1 and parents[0] else "the parent")
     of = {
-        "percent_of_parent": f"percent of {endpoint.parent or 'the parent'}",
+        "percent_of_parent": f"percent of {parent}",
         "percent_of_total": "percent of all cells",
         "count": "cells counted",
         "per_ul": "cells per microlitre",

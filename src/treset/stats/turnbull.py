@@ -8,8 +8,12 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 Array = NDArray[np.float64]
+
+#: Shares of patients that differ by less are the same: what the steps leave open.
+_SAME = 1e-5
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,15 @@ class Turnbull:
     converged: bool
 
     def quantile(self, share: float = 0.5) -> tuple[float, float]:
-        """Give the interval (left, right] in which the share of events is reached."""
-        at = int(np.searchsorted(np.cumsum(self.mass), share - 1e-9))
-        at = min(at, self.mass.size - 1)
-        return float(self.left[at]), float(self.right[at])
+        """Give the interval (left, right] in which the share of events is reached.
+
+        Where a piece ends with that very share (six of twelve), any time up to the end of the next one has it: the
+        interval then spans both, as the median of an even number lies between two values.
+        """
+        cumulated = np.cumsum(self.mass)
+        first, last = np.searchsorted(cumulated, [share - _SAME, share + _SAME])
+        most = self.mass.size - 1
+        return float(self.left[min(first, most)]), float(self.right[min(last, most)])
 
 
 @dataclass(frozen=True)
@@ -127,12 +136,14 @@ def median_time(
     Returns
     -------
     The median. Limits are percentiles of the ends of the intervals that hold the resampled medians (left ends below,
-    right ends above), so that not knowing the day within an interval widens them. Order statistics of n patients hold
-    the median with at most 1 - 2^(1 - n): under 6 patients that is less than 95 %, and the note says so.
+    right ends above), so that not knowing the day within an interval widens them; on each side the wider of these and
+    of the order statistics by the binomial distribution, read off the estimated curve. Order statistics of n patients
+    hold the median with at most 1 - 2^(1 - n): under 6 patients that is less than 95 %, and the note says so.
 
     References
     ----------
-    Turnbull (1976), see :func:`turnbull`; Efron B (1979), doi:10.1214/aos/1176344552.
+    Turnbull (1976), see :func:`turnbull`; Efron B (1979), doi:10.1214/aos/1176344552;
+    David HA, Nagaraja HN (2003), Order Statistics, 7.1, doi:10.1002/0471722162.
     """
     low, high = np.asarray(left, dtype=np.float64).ravel(), np.asarray(right, dtype=np.float64).ravel()
     n = low.size
@@ -154,6 +165,10 @@ def median_time(
     tail = (1 - confidence) / 2
     lower = float(np.quantile(ends[:, 0], tail, method="inverted_cdf"))
     upper = float(np.quantile(ends[:, 1], 1 - tail, method="inverted_cdf"))
+    # the order statistics that hold the median of n known times: the bootstrap of an odd few is too sure of itself
+    order = max(1, int(stats.binom.ppf(tail, n, 0.5)))
+    lower = min(lower, found.quantile((order - 0.5) / n)[0])
+    upper = max(upper, found.quantile(1 - (order - 0.5) / n)[1])
     if (most := 1 - 2.0 ** (1 - n)) < confidence:
         note = "; ".join(filter(None, (note, f"{n} patients: the limits hold at most {100 * most:.1f} %")))
     return MedianTime(n, events, estimate, start, stop, lower, upper, found.converged, note)

@@ -57,7 +57,7 @@ def test_an_expansion_is_found_with_its_size():
     assert result.summary["headline"]["value"] == told
     # what was measured, the estimate with its interval, p, n, and what was asked
     assert result.summary["reason"] == (
-        f"The primary endpoint {found['endpoint']} (Treg, percent of the parent), D8 vs D0: median fold change {told} "
+        f"The primary endpoint {found['endpoint']} (Treg, percent of CD4 T), D8 vs D0: median fold change {told} "
         f"(95 % CI {math.exp(found['lower']):.3g} to {math.exp(found['upper']):.3g}), p = {expected:.2g}, n = 10; "
         "asked for: an increase at alpha 0.05."
     )

@@ -75,3 +75,28 @@ def test_a_shift_shifts_and_the_order_does_not_matter():
     assert (late.left, late.lower) == (one.left + 100, one.lower + 100)
     again = turnbull(LEFT[::-1], RIGHT[::-1])
     assert again.mass == pytest.approx(turnbull(LEFT, RIGHT).mass)
+
+
+def test_the_median_of_an_even_number_lies_between_two():
+    """Three of six by day 30, the next by day 60: any day from the third's interval to the fourth's is a median."""
+    left, right = np.array([0.0, 0, 0, 30, 60, 60]), np.array([30.0, 30, 30, 60, 90, 90])
+    assert turnbull(left, right).quantile() == (0.0, 60.0)
+    assert turnbull(left[1:], right[1:]).quantile() == (30.0, 60.0)
+
+
+@pytest.mark.parametrize(("n", "order"), [(7, 1), (9, 2), (12, 3), (20, 6)])
+def test_the_limits_hold_the_order_statistics(n, order):
+    """Times known to the hour: at least [T(k), T(n + 1 - k)], k from the binomial (David and Nagaraja 2003, 7.1)."""
+    times = np.sort(np.random.default_rng(n).normal(110.0, 32.0, n))
+    found = median_time(times - 0.01, times, bootstrap=199)
+    assert found.lower <= times[order - 1] and found.upper >= times[n - order]
+    assert found.left <= np.median(times) <= found.right
+
+
+def test_the_limits_cover_where_visits_are_close():
+    """95 % asked for; of 200 repeats of 7 and of 12 patients 180 or fewer would be a fault at p < 0.002."""
+    for n in (7, 12):
+        rng = np.random.default_rng(n)
+        ends = [3 * np.ceil(rng.normal(110.0, 32.0, n) / 3) for _ in range(200)]
+        found = [median_time(right - 3, right, bootstrap=99, seed=i) for i, right in enumerate(ends)]
+        assert sum(f.lower <= 110 <= f.upper for f in found) > 180

@@ -104,7 +104,8 @@ def bcell(profiles: pd.DataFrame, samples: pd.DataFrame, settings: BcellMonitor,
     aplasia, its depth and duration, time to recovery (interval-censored, Turnbull, median with bootstrap limits), naive
     and B-cell share by visit with their paired change, the composition of the B cells at recovery against the own
     baseline, and for scRNA the isotype share and index.
-    Verdict ``met``: at least ``min_reset_share`` are reset.
+    Verdict ``met``: at least ``min_reset_share`` of all patients are reset, were those that are not evaluable not reset
+    either; ``not met``: fewer are, were all of those reset; else ``not evaluable``.
 
     Raises
     ------
@@ -319,7 +320,14 @@ def _primary(patients: pd.DataFrame, settings: BcellMonitor, problem: str) -> di
     )  # fmt: skip
     if not n:
         return row | {"verdict": NOT_EVALUABLE, "note": problem or "no patient is evaluable"}
-    return row | {"verdict": MET if reset / n >= settings.min_reset_share else NOT_MET}
+    # a verdict must hold whatever the others would have been called: one evaluable patient of five decides nothing
+    total = len(patients)
+    if reset / total >= settings.min_reset_share:
+        return row | {"verdict": MET}
+    if (reset + total - n) / total < settings.min_reset_share:
+        return row | {"verdict": NOT_MET}
+    few = f"{row['note']}: the others decide whether {100 * settings.min_reset_share:g} % are reached"
+    return row | {"verdict": NOT_EVALUABLE, "note": few}
 
 
 def _composition(

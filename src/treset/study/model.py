@@ -291,7 +291,7 @@ class BcellMonitor:
     #: Reset: naive share of B cells (percent) at recovery at or above this, with at least ``min_b_events`` B cells.
     naive_percent: float = 70.0
     min_b_events: int = 30
-    #: Share of evaluable patients that must be reset for the cohort's verdict "met".
+    #: Share of patients that must be reset for the cohort's verdict "met", whatever those not evaluable would be.
     min_reset_share: float = 0.5
     #: Kinds of B cells whose share at recovery is shown beside the naive ones, against the own baseline.
     composition: tuple[str, ...] = ("B unswitched memory", "B switched memory", "B DN2", "Plasmablast")

@@ -125,6 +125,18 @@ def test_the_cohort_is_judged_by_its_share():
     assert run({"P5": courses["P5"]}).summary["verdict"] == "not evaluable"
 
 
+@pytest.mark.parametrize(("reset", "waiting", "verdict"), [(1, 4, "not evaluable"), (3, 2, "met"), (2, 2, "met")])
+def test_the_verdict_holds_whatever_those_not_evaluable_would_be(reset: int, waiting: int, verdict: str):
+    late = [(1600, 0.4), (0, 0), (0, 0), (2, 0), (2, 0), (9, 0)]
+    courses = {f"P{i}": RESET for i in range(reset)} | {f"Q{i}": late for i in range(waiting)}
+    result = run(courses)
+    assert result.summary["verdict"] == verdict
+    said = (
+        f"{reset} of {reset} evaluable patients reset, {waiting} of {reset + waiting} not evaluable: the others decide"
+    )
+    assert (said in result.effects.iloc[0]["note"]) == (verdict == "not evaluable")
+
+
 def test_composition_by_visit_is_paired_and_not_tested():
     result = run({f"P{i}": RESET for i in range(7)})
     rows = result.effects[result.effects["role"] == "descriptive"].set_index(["endpoint", "contrast"])

@@ -82,7 +82,8 @@ def rule(context: Context, name: str) -> str:
             size = f" to at most {text.change(-abs(first.minimum_effect), first.scale)}"
         return f"met: {way}{size} at {time} with two-sided p < {alpha:g}"
     if name == "bcell" and m.bcell:
-        return f"met: at least {100 * m.bcell.min_reset_share:g} % of the patients reset, whatever those not evaluable would be"
+        share = f"{100 * m.bcell.min_reset_share:g} %"
+        return f"met: at least {share} of the patients reset, whatever those not evaluable would be"
     if name == "discovery" and m.discovery:
         d = m.discovery
         least = f"{d.min_state_effect:g} (state) or {d.min_abundance_effect:g} (abundance, log2)"

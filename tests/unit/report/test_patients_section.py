@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import fake_results
+import numpy as np
 import pandas as pd
 from page_reader import Element, downloads, parse
 
@@ -132,6 +133,12 @@ def test_the_dose_of_a_drug_makes_no_place() -> None:
     )
     assert places(sheet) == [Place("D0"), Place("D0", "IL-2", 0.1), Place("D0", "IL-2", 10.0), Place("D8")]
     assert Place("D0", "IL-2", 0.1).name == "D0 IL-2 0.1"
+
+
+def test_the_stimulus_that_others_are_compared_with_comes_first() -> None:
+    sheet = pd.DataFrame({"visit": "D0", "day": 0.0, "stimulus": ["BCR-XL", "Reference"], "dose": np.nan})
+    assert [p.stimulus for p in places(sheet, "Reference")] == ["Reference", "BCR-XL"]
+    assert [p.stimulus for p in places(sheet)] == ["BCR-XL", "Reference"]
 
 
 def test_a_course_breaks_at_holes() -> None:

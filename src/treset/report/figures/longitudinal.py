@@ -235,7 +235,7 @@ def _key(drawing: Drawing, groups: Sequence[Group], kinds: list[str]) -> None:
         if len(groups) > 1:
             drawing.line(0, BELOW + ROW * k, 22, BELOW + ROW * k, group.colour, 2.4, stroke_dasharray=group.dash)
         drawing.mark(11, BELOW + ROW * k, group.shape, 4, group.colour, stroke="#fff")
-        drawing.text(22, BELOW + ROW * k + 4, text.cut(group.name, 70, 11), size=11, label=group.name)
+        drawing.text(26, BELOW + ROW * k + 4, text.cut(group.name, 66, 11), size=11, label=group.name)
     at, base = 0.0, BELOW + ROW * len(groups)
     # names are cut only where they do not fit whole beside each other
     whole = sum(32 + 6.4 * len(kind) for kind in kinds) <= WIDTH

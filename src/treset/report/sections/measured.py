@@ -49,9 +49,9 @@ def place_of(row: dict) -> Place:
     return Place(str(row["visit"]), stimulus, dose)
 
 
-def places(sheet: pd.DataFrame) -> list[Place]:
-    """Give the places of all samples: visits by day, stimuli in the order of the sheet, doses rising."""
-    order, stimuli = visits(sheet), ["", *labels(sheet["stimulus"])]
+def places(sheet: pd.DataFrame, first: str = "") -> list[Place]:
+    """Give the places of all samples: visits by day, stimuli as in the sheet after ``first``, doses rising."""
+    order, stimuli = visits(sheet), list(dict.fromkeys(["", first, *labels(sheet["stimulus"])]))
     found = dict.fromkeys(place_of(row) for row in sheet.to_dict("records"))
     known = {visit: i for i, visit in enumerate(order)}
     return sorted(found, key=lambda p: (known.get(p.visit, -1), stimuli.index(p.stimulus), p.dose or 0.0))

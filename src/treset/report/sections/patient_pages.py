@@ -41,7 +41,8 @@ class Seen:
     @cached_property
     def places(self) -> list[Place]:
         """Visits (and stimuli) of the study."""
-        return places(self.sheet)
+        asked = self.context.study.monitors.discovery
+        return places(self.sheet, asked.reference if asked and asked.column == "stimulus" else "")
 
     @cached_property
     def measures(self) -> list[Measure]:

@@ -2,7 +2,7 @@
 
     python benchmarks/peers.py [CELLS] [--repeats 3] [--only METHOD ...] [--flowsom PYTHON]
 
-CELLS (default 100000) living single cells of ``treset simulate``, 29 markers, 29 populations of known size. Every
+CELLS (default 100000) living single cells of ``treset simulate``, 29 markers, 26 populations of known size. Every
 method runs in a process of its own on two threads, methods in turn, repeats one after the other; medians are told.
 PYTHON is the interpreter of an environment with the package flowsom (GPL, no dependency of treset), such as
 
@@ -146,6 +146,14 @@ def recall(searched: np.ndarray, neighbors: Any, tested: int = 1_000) -> float:
     return hits / tested
 
 
+def resident() -> int:
+    """Largest resident set of this process, KiB; getrusage would give that of the process it was forked from."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    sys.exit("/proc/self/status has no VmHWM: this benchmark needs Linux")
+
+
 def work(method: str, values: Path, out: Path) -> None:
     """One method in this process; labels and figures go to ``out``."""
     x = np.load(values)
@@ -153,9 +161,7 @@ def work(method: str, values: Path, out: Path) -> None:
     labels, searched, neighbors = METHODS[method](x)
     spent = time.process_time() - start[0], time.perf_counter() - start[1]
     # told before the recall, which is no part of the method
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resident()
     found = recall(searched, neighbors) if neighbors is not None else np.nan
     np.savez(out, labels=labels, cpu=spent[0], wall=spent[1], peak=peak, recall=found)
 
@@ -196,6 +202,17 @@ def once(method: str, python: str, values: Path, folder: Path) -> dict[str, floa
         }
 
 
+def medians(rows: list[dict[str, float]], columns: int) -> dict:
+    """Of the repeats of one method; blank where a figure does not apply."""
+    middle = {key: round(float(np.median([row[key] for row in rows])), 4) for key in rows[0]}
+    stamp = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, shared",
+    }
+    known = {key: None if np.isnan(value) else value for key, value in middle.items()}
+    return known | {"repeats": len(rows), "columns": columns} | stamp
+
+
 def main() -> None:
     """Run the methods in turn, print and keep the medians."""
     if "--work" in sys.argv:
@@ -210,6 +227,7 @@ def main() -> None:
     options = parser.parse_args()
     wanted = [m for m in options.only or METHODS if m != "FlowSOM" or options.flowsom]
     figures = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    kept = figures.setdefault(str(options.cells), {})
     rows: dict[str, list[dict[str, float]]] = {method: [] for method in wanted}
     with tempfile.TemporaryDirectory() as folder:
         values = Path(folder) / "values.npy"
@@ -222,14 +240,9 @@ def main() -> None:
                 found = once(method, python, values, Path(folder))
                 if found is not None:
                     rows[method].append(found)
+                    kept[method] = medians(rows[method], x.shape[1])
+                    RESULT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
                     print(method, {k: round(v, 3) for k, v in found.items()}, flush=True)
-    kept = figures.setdefault(str(options.cells), {})
-    for method, found in rows.items():
-        if found:
-            kept[method] = {key: round(float(np.median([r[key] for r in found])), 4) for key in found[0]}
-            kept[method] |= {"repeats": len(found), "date": datetime.now(UTC).date().isoformat()}
-            kept[method] |= {"machine": f"{platform.machine()}, {os.cpu_count()} cores, shared", "columns": x.shape[1]}
-    RESULT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     for method, row in kept.items():
         told = "  ".join(f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float))
         print(f"{method:22s} {told}")

@@ -47,7 +47,7 @@ class CpuBackend:
         return PcaResult(scores.astype(np.float32), components, mean, values / np.trace(covariance))
 
     def knn(self, reference: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Exact, or by an index that finds 0.999 of the exact ones (:class:`~treset.compute.search.Searcher`).
+        """Exact, or by an index that finds 0.99 of the exact ones (:class:`~treset.compute.search.Searcher`).
 
         The index of the last reference is kept: the same array again is not indexed again.
         """

@@ -154,8 +154,8 @@ def combine_and_judge(
     """Learn from all samples, and take back what does not help.
 
     As `treset.clean.cytonorm.train_and_judge`, but chance is told by dealing out whole patients: without anchors
-    batches hold other patients, who differ. Where there are fewer than 20 ways to deal, chance cannot be told and no marker is
-    taken back for it (a study is refused then).
+    batches hold other patients, who differ. Where there are fewer than 20 ways to deal, chance cannot be told
+    and no marker is taken back for it (a study is refused then).
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Clusters alone against manual gates, and what becomes of rare populations in a sketch.
 
-    TRESET_DATA=/path/to/data python benchmarks/phenotypes_clusters.py [cells in the sketch, 30000]
+    TRESET_DATA=/path/to/data python benchmarks/phenotypes_clusters.py [cells in the sketch, the product's default]
 
 The 28 files of ``himc_plate3`` are one control, one file a manual gate; they are pooled into one sample, so that the
 file (the label) is unknown to everything but the score. F1 is that of the best cluster of each gate ("best") and that
@@ -150,7 +150,7 @@ def rare(file: Path, whole: anndata.AnnData, truth: np.ndarray, populations: tup
 def main() -> None:
     if "TRESET_DATA" not in os.environ:
         sys.exit("TRESET_DATA is not set: name the folder of the public data")
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 30_000
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else Cohort().sketch_cells
     base = Cohort(sketch_cells=size, umap_epochs=1)
     variants = {
         "leiden": base,

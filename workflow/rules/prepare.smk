@@ -80,6 +80,7 @@ if LEVELLED:
         params:
             seed=STUDY.seed,
             method=STUDY.clean.batch,
+            patients=[str(SHEET.loc[sample, "patient"]) for sample in TEACHING],
             code=code_hash("treset.jobs.batches"),
         script:
             "../scripts/batches.py"

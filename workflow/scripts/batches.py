@@ -7,4 +7,4 @@ with logged(snakemake.log[0]):
 
     out, params = snakemake.output, snakemake.params
     samples = [Path(path) for path in snakemake.input.samples]
-    learn(samples, params.seed, Path(out.model), Path(out.table), params.method)
+    learn(samples, params.seed, Path(out.model), Path(out.table), params.method, params.patients)

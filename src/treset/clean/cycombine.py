@@ -25,8 +25,9 @@ FEWEST = 20
 #: Fewest cells of a batch.
 FEWEST_OF_BATCH = 100
 _POPULATIONS = 8
-#: Deals of the samples, fewest distinct ones that can tell, and the level of the test that batches differ at all.
-_PERMUTATIONS, _LEAST_DEALS, _LEVEL = 199, 20, 0.05
+#: Fewest distinct deals of the patients that can tell chance, deals made, and the level of the test.
+LEAST_DEALS = 20
+_PERMUTATIONS, _LEVEL = 199, 0.05
 
 
 @dataclass(frozen=True)
@@ -147,13 +148,14 @@ def apply_combined(values: np.ndarray, batch: str, learnt: Combined) -> np.ndarr
 
 
 def combine_and_judge(
-    samples: Sequence[np.ndarray], batch: Sequence[str], names: Sequence[str], seed: int = 0
-) -> tuple[Combined, pd.DataFrame]:
+    samples: Sequence[np.ndarray], batch: Sequence[str], names: Sequence[str], seed: int = 0,
+    patient: Sequence[str] | None = None,
+) -> tuple[Combined, pd.DataFrame]:  # fmt: skip
     """Learn from all samples, and take back what does not help.
 
-    As `treset.clean.cytonorm.train_and_judge`, but chance is told by dealing out whole samples: without anchors batches
-    hold other patients, who differ. Where there are fewer than 20 ways to deal, chance cannot be told and no marker is
-    taken back for it.
+    As `treset.clean.cytonorm.train_and_judge`, but chance is told by dealing out whole patients: without anchors
+    batches hold other patients, who differ. Where there are fewer than 20 ways to deal, chance cannot be told
+    and no marker is taken back for it (a study is refused then).
 
     Parameters
     ----------
@@ -165,6 +167,8 @@ def combine_and_judge(
         Of the markers.
     seed
         Of the map, the halves and the deals.
+    patient
+        Of each sample; their samples in one batch stay together. Default: every sample is one of its own.
 
     Returns
     -------
@@ -183,29 +187,36 @@ def combine_and_judge(
         labels = {b: np.char.mod("cluster %d", group[learnt.nodes_of(v, b)] + 1) for b, v in heard.items()}
         tables.append(compare(heard, levelled, labels, list(names)))
     table = pd.concat(tables).groupby(["marker", "population"], sort=False, as_index=False).mean()
-    table, reason = verdict(table, names, ~_samples_differ(samples, np.array(batch), seed))
+    table, reason = verdict(table, names, ~_patients_differ(samples, batch, patient, seed))
     return replace(learnt, markers=reason == ""), table
 
 
 def deals(batch: Sequence[str]) -> int:
-    """Count the ways to deal the samples into batches of these sizes, the batches without names."""
+    """Count the ways to deal patients into batches of these sizes, the batches without names."""
     _, sizes = np.unique(np.array(batch), return_counts=True)
     ways = factorial(int(sizes.sum())) // prod(factorial(int(size)) for size in sizes)
     return ways // prod(factorial(int(count)) for count in np.unique(sizes, return_counts=True)[1])
 
 
-def _samples_differ(samples: Sequence[np.ndarray], batch: np.ndarray, seed: int) -> np.ndarray:
-    """Markers whose batches lie further apart than samples that were dealt out anew, in all but 5 % of deals."""
-    if deals(batch.tolist()) < _LEAST_DEALS:
+def _patients_differ(
+    samples: Sequence[np.ndarray], batch: Sequence[str], patient: Sequence[str] | None, seed: int
+) -> np.ndarray:
+    """Markers whose batches lie further apart than patients that were dealt out anew, in all but 5 % of deals."""
+    units: dict[tuple[str, str], list[np.ndarray]] = {}
+    who = [str(number) for number in range(len(samples))] if patient is None else patient
+    for values, kind, one in zip(samples, batch, who, strict=True):
+        units.setdefault((kind, one), []).append(np.quantile(values, QUANTILES, axis=0))
+    place = np.array([kind for kind, _ in units])
+    if deals(place.tolist()) < LEAST_DEALS:
         return np.ones(samples[0].shape[1], dtype=bool)
-    ranks = np.stack([np.quantile(values, QUANTILES, axis=0) for values in samples])
+    # the mean of quantiles is the barycentre
+    ranks = np.stack([np.mean(parts, axis=0) for parts in units.values()])
 
     def distance(dealt: np.ndarray) -> np.ndarray:
-        # the mean of quantiles is the batch's barycentre
-        return apart(np.stack([ranks[dealt == kind].mean(axis=0) for kind in np.unique(batch)]))
+        return apart(np.stack([ranks[dealt == kind].mean(axis=0) for kind in np.unique(place)]))
 
-    rng, seen = np.random.default_rng(seed), distance(batch)
+    rng, seen = np.random.default_rng(seed), distance(place)
     as_far = np.zeros(seen.shape, dtype=int)
     for _ in range(_PERMUTATIONS):
-        as_far += distance(rng.permutation(batch)) >= seen
+        as_far += distance(rng.permutation(place)) >= seen
     return (1 + as_far) / (1 + _PERMUTATIONS) <= _LEVEL

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from treset.clean.cycombine import Combined, apply_combined, combine_and_judge, deals
+from treset.clean.cycombine import Combined, apply_combined, combine_and_judge
 from treset.clean.cytonorm import train_and_judge
 from treset.clean.levelling import Levelling, level
 from treset.errors import TresetError
@@ -21,7 +21,10 @@ _COMBINED = ("centre", "scale", "codes", "slope", "intercept", "low", "high", "m
 _MOST_CELLS = 200_000
 
 
-def learn(samples: Sequence[Path], seed: int, model: Path, table: Path, method: str = "cytonorm") -> None:
+def learn(
+    samples: Sequence[Path], seed: int, model: Path, table: Path, method: str = "cytonorm",
+    patients: Sequence[str] | None = None,
+) -> None:  # fmt: skip
     """Learn the levelling from kept cells.
 
     Parameters
@@ -35,6 +38,8 @@ def learn(samples: Sequence[Path], seed: int, model: Path, table: Path, method: 
         Written: the levelling, and what it does to each marker (``treset.clean.cytonorm.train_and_judge``).
     method
         ``cytonorm`` or ``cycombine``.
+    patients
+        Of each sample, for ``cycombine``. Default: every sample is a patient.
 
     Raises
     ------
@@ -45,9 +50,7 @@ def learn(samples: Sequence[Path], seed: int, model: Path, table: Path, method: 
     if method == "cycombine":
         rng, share = np.random.default_rng(seed), max(_MOST_CELLS // len(values), 1)
         drawn = [v if len(v) <= share else v[np.sort(rng.choice(len(v), share, False))] for v in values]
-        learnt, rows = combine_and_judge(drawn, batch, names, seed)
-        if deals(batch) < 20:
-            print(f"{len(batch)} samples are too few to tell a batch from its samples: no marker is spared for chance")
+        learnt, rows = combine_and_judge(drawn, batch, names, seed, patients)
     else:
         together = {b: np.vstack([v for v, k in zip(values, batch, strict=True) if k == b]) for b in sorted(set(batch))}
         learnt, rows = train_and_judge(together, names, seed=seed)

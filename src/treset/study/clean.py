@@ -100,6 +100,15 @@ def check_batches(config: Config, document: Document, sheet: Sheet | None, fault
 
 
 def _without_anchors(config: Config, rows: pd.DataFrame, where: str, faults: Collector) -> None:
+    from treset.clean.cycombine import LEAST_DEALS, deals
+
+    ways = deals(rows.drop_duplicates(["patient", "batch"])["batch"].tolist())
+    if ways < LEAST_DEALS:
+        sentence = (
+            f"clean.batch: cycombine cannot tell a batch from its patients where there are {ways} ways to deal them "
+            f"into batches of these sizes, expected at least {LEAST_DEALS} (two batches of four): set clean.batch: none"
+        )
+        faults.add(where, sentence)
     for column in nested(rows):
         sentence = (
             f"each batch holds one {column} only, and clean.batch: cycombine would take the difference between the "

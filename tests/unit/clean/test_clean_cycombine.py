@@ -98,6 +98,20 @@ def test_batches_that_differ_no_more_than_samples_are_left_alone(seed):
     assert "no difference beyond chance" in set(table["reason"])
 
 
+def test_visits_of_one_patient_are_no_evidence_of_a_batch():
+    rng = np.random.default_rng(0)
+    samples, batch, patient = [], [], []
+    for p in range(8):
+        own = rng.normal(0, 0.3, 4)
+        for visit in range(6):
+            samples.append(sample(10 * p + visit)[0] + own)
+            batch.append("a" if p < 4 else "b")
+            patient.append(f"P{p}")
+    dealt = combine_and_judge(samples, batch, NAMES, 0, patient)[0].markers.sum()
+    as_samples = combine_and_judge(samples, batch, NAMES, 0)[0].markers.sum()
+    assert dealt <= 1 < as_samples
+
+
 def test_values_stay_within_what_was_measured_and_zero_is_never_passed():
     rng = np.random.default_rng(0)
     batches = {b: np.maximum(rng.normal(n, 1, (600, 4)), 0) for n, b in enumerate("ab")}

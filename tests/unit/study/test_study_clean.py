@@ -125,6 +125,12 @@ def test_without_anchors_mixed_batches_are_levelled(tmp_path: Path) -> None:
     assert read_study(study(tmp_path, "{batch: cycombine}", rows=rows)).clean.batch == "cycombine"
 
 
+def test_without_anchors_few_patients_cannot_tell_a_batch(tmp_path: Path) -> None:
+    rows = rows_of(lambda p, v: f"b{p % 4}", lambda p, v: "drug" if p < 4 else "placebo")
+    few = tuple(row for row in rows if row[0] in "0145")
+    assert "there are 3 ways to deal them" in faults_of(study(tmp_path, "{batch: cycombine}", rows=few))
+
+
 def test_a_frozen_cohort_is_not_levelled_by_its_later_samples(tmp_path: Path) -> None:
     rows = rows_of(lambda p, v: f"b{p % 2}", lambda p, v: "drug" if p < 4 else "placebo")
     config = study(tmp_path, "{batch: cycombine}", rows=rows)

@@ -47,7 +47,8 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
 
     Returns
     -------
-    Effects ranked by the change that their interval grants, those called first; role ``discovery``, endpoint
+    Effects ranked by the change that their interval grants (averaged over all patients), those called first; role
+    ``discovery``, endpoint
     ``state``, ``signature`` or ``abundance``, verdict ``called``, ``not called`` or ``not evaluable``; patients:
     who was compared. A sample with fewer than ``min_events`` cells of a population gives it no state; an abundance
     is tested where the population has a median of ``min_events`` cells in at least one condition. A column or label
@@ -90,19 +91,22 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
                 notes.append(f"the profiles have no rows of origin {origin!r}")
             for kind in kinds:
                 rows += family_rows(_asked(part, kind, settings), kind, origin, contrast, settings, notes)
-    table = effects_table(sorted(rows, key=lambda row: _rank(row, settings)))
+    most = max((int(row["n"]) for row in rows), default=0)
+    table = effects_table(sorted(rows, key=lambda row: _rank(row, most, settings)))
     return MonitorResult("discovery", table, patients, _summary(table, patients, problem, settings, notes))
 
 
-def _rank(row: dict, settings: DiscoveryMonitor) -> tuple:
+def _rank(row: dict, most: int, settings: DiscoveryMonitor) -> tuple:
     """Called first; within that by the change that the interval still grants, in units of the minimum effect.
 
     Confident effect sizes (Harrison 2019, doi:10.1186/s13059-019-1674-7): with few patients the order of tiny p values
-    is chance, and a small change may have the smallest.
+    is chance, and a small change may have the smallest. The change is averaged over the patients of the fullest test
+    (``most``), those in whom it could not be measured counted as unchanged: one of half of the patients is half shown.
     """
     p, lower, upper = (float(row[name]) for name in ("p_value", "lower", "upper"))
     least = settings.min_abundance_effect if row["endpoint"] == "abundance" else settings.min_state_effect
     granted = max(lower, -upper, 0.0) / max(least, 1e-12) if math.isfinite(lower) and math.isfinite(upper) else 0.0
+    granted *= int(row["n"]) / most if most else 0.0
     names = (row["origin"], row["endpoint"], row["population"], row["marker"])
     return (row["verdict"] != CALLED, math.isnan(p), -granted, p, *names)
 

@@ -139,6 +139,20 @@ def test_thin_samples_and_incomplete_pairs_are_left_out_and_said():
     assert any(n.startswith("state of NK (gate): under 20 cells in 6 of 14 samples: P0_BCR-XL") for n in notes)
 
 
+def test_a_change_seen_in_half_of_the_patients_does_not_lead_one_seen_in_all():
+    profiles, samples = study(effect=2.0)
+    half = (profiles["population"] == "T") & (profiles["measure"] == "median")
+    few = profiles["sample"].str[:2].isin([f"P{i}" for i in range(4)])
+    profiles.loc[half & few, "n_cells"] = 5
+    lifted = half & (profiles["marker"] == "p5") & profiles["sample"].str.endswith("BCR-XL")
+    profiles.loc[lifted, "value"] += 3.0
+    found = discovery(profiles, samples, SETTINGS).effects
+    state = found[found["endpoint"] == "state"].set_index(["population", "marker"])
+    first, second = state.loc[("B", "p3")], state.loc[("T", "p5")]
+    assert (first["n"], second["n"], second["verdict"]) == (8, 4, "called")
+    assert second["lower"] > first["lower"] and list(state.index[:2]) == [("B", "p3"), ("T", "p5")]
+
+
 def test_several_samples_of_a_condition_are_not_averaged():
     profiles, samples = study()
     more = profiles[profiles["sample"] == "P0_BCR-XL"].assign(sample="again")

@@ -142,7 +142,10 @@ def lead(context: Context) -> list[Block]:
         names = [discovery.feature(context, r) for r in top.to_dict("records")]
         title = "Largest state changes"
         svg = forest(rows_of(top, names, m.discovery.fdr), title)
-        caption = f"Ranked by what the interval grants; filled: q under {m.discovery.fdr:g}; all rows: Discovery."
+        caption = (
+            "Ranked by what the interval grants, patients without a value counted as unchanged; filled: q under "
+            f"{m.discovery.fdr:g}; all rows: Discovery."
+        )
         return [
             discovery.top_pairs(context, m.discovery, found.effects),
             Figure(title, svg, caption, download("first_changes", top)),

@@ -66,6 +66,14 @@ def test_monitor_without_rows(tmp_path: Path) -> None:
     assert "No differential state could be tested." in page
 
 
+def test_a_discovery_without_a_row_has_a_card_and_no_empty_table(tmp_path: Path) -> None:
+    study = fake_results.bcrxl(tmp_path, cells=100)
+    path = tmp_path / "monitors/discovery/effects.tsv"
+    pd.read_csv(path, sep="\t").head(0).to_csv(path, sep="\t", index=False)
+    page = built(study, tmp_path)
+    assert all(table.find("td") for table in page.find("table"))
+
+
 def test_discovery_that_could_test_nothing_says_why_and_shows_no_table(tmp_path: Path) -> None:
     study = fake_results.bcrxl(tmp_path, cells=100)
     path = tmp_path / "monitors/discovery/effects.tsv"

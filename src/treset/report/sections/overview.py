@@ -12,7 +12,6 @@ from treset.report.figures.forest import forest, rows_of
 from treset.report.read import Monitor
 from treset.report.sections import bcell, discovery, treg
 from treset.report.sections.activation import activation_cards
-from treset.report.sections.effects import effects_table
 from treset.report.sections.quality import quality_card
 from treset.report.sections.tables import NAMES, every_effect
 
@@ -138,7 +137,8 @@ def lead(context: Context) -> list[Block]:
         effects = discovery.ranked(found.effects, state=True)
         top = effects[effects["p_value"].notna()].head(8)
         if top.empty:
-            return [effects_table(context, found.effects.head(8), "Discovery", "discovery_effects", "", found.effects)]
+            # the card says why
+            return []
         names = [discovery.feature(context, r) for r in top.to_dict("records")]
         title = "Largest state changes"
         svg = forest(rows_of(top, names, m.discovery.fdr), title)
@@ -150,4 +150,5 @@ def lead(context: Context) -> list[Block]:
             discovery.top_pairs(context, m.discovery, found.effects),
             Figure(title, svg, caption, download("first_changes", top)),
         ]
-    return [Note("No monitor left a result: the sections below show what there is.", "missing")]
+    why = "No monitor left a result" if any(vars(m).values()) else "The config asks for no monitor"
+    return [Note(f"{why}: the sections below show what there is.", "missing")]

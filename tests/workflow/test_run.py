@@ -161,16 +161,17 @@ def test_a_broken_sample_ends_the_run_in_one_sentence_and_leaves_the_results(cop
     assert (results(copy) / "profiles.parquet").read_bytes() == before
 
 
-def test_a_monitor_runs_on_a_table_from_elsewhere(finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["treg", "discovery"])
+def test_a_monitor_runs_on_a_table_from_elsewhere(finished: Path, tmp_path: Path, name: str) -> None:
     profiles = read_profiles(results(finished) / "profiles.parquet")
     profiles.to_csv(tmp_path / "mine.csv", index=False)
     done = treset(
-        "monitor", "treg", "--profiles", str(tmp_path / "mine.csv"), "--config", str(finished / "config.yaml"),
+        "monitor", name, "--profiles", str(tmp_path / "mine.csv"), "--config", str(finished / "config.yaml"),
         "--out", str(tmp_path / "out"), cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     own = pd.read_csv(tmp_path / "out" / "effects.tsv", sep="\t")
-    pd.testing.assert_frame_equal(own, pd.read_csv(results(finished) / "monitors" / "treg" / "effects.tsv", sep="\t"))
+    pd.testing.assert_frame_equal(own, pd.read_csv(results(finished) / "monitors" / name / "effects.tsv", sep="\t"))
 
 
 def test_the_provenance_records_what_a_rerun_needs_and_finds_what_changed(copy: Path, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def monitor(
 ) -> None:
     """Run one monitor on any profiles table, such as frequencies exported from another program."""
     from treset.jobs.monitor import monitor as run_one
-    from treset.study import read_study
+    from treset.study import panel_rows, read_study
 
     if not profiles.exists():
         raise TresetError(f"the profiles table {profiles} does not exist")
@@ -159,7 +159,13 @@ def monitor(
         values = {**load_yaml(config), "samples": str(samples.resolve())}
     study = read_study(find_config(config), values, files=False)
     folder = out or profiles.parent / "monitors" / name
-    run_one(name, profiles, study, folder)
+    markers: list[str] = []
+    if name == "discovery" and study.panel is not None:
+        # as in a run: discovery tests the state markers, not those that define the populations
+        markers = [str(row["marker"]) for row in panel_rows(study) if row["role"] == "state"]
+    elif name == "discovery" and study.modality != "rna":
+        console.print("the config names no panel, which tells state markers: every marker of the table is tested")
+    run_one(name, profiles, study, folder, markers)
     console.print(f"wrote {folder}/effects.tsv, patients.tsv, summary.json")
 
 

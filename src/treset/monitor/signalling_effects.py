@@ -143,6 +143,8 @@ def _short(own: pd.DataFrame, known: pd.DataFrame) -> str:
     lost = own.loc[~own.index.isin(known.index), "call"]
     if lost.empty:
         return ""
+    # a ratio may lack its other half
+    lost = lost.where(~lost.isin(["fitted", "censored"]), "no EC50 of the reference")
     counts = ", ".join(f"{call} ({count})" for call, count in lost.value_counts().items())
     return f"{len(lost)} of {len(own)} patients without: {counts}"
 

@@ -154,3 +154,11 @@ def test_samples_without_doses_are_not_evaluable():
 def test_the_same_twice():
     first, second = (signalling(*dose_trial(patients=2), SETTINGS, "D0") for _ in range(2))
     assert first.patients.equals(second.patients) and first.summary == second.summary
+
+
+def test_a_ratio_that_lacks_its_other_half_says_so():
+    profiles, samples = dose_trial()
+    few = (profiles["patient"] == "P2") & (profiles["population"] == "Treg") & (profiles["dose"] < 0.05)
+    profiles.loc[few, "n_cells"] = 12
+    said = signalling(profiles, samples, SETTINGS, "D0").summary["reason"]
+    assert "1 of 6 patients without: no EC50 of the reference (1)" in said

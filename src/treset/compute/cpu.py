@@ -15,9 +15,9 @@ from scipy import sparse
 
 from treset.compute.fuzzy import fuzzy_graph
 from treset.compute.interface import Choice, PcaResult
-from treset.compute.layout import layout
+from treset.compute.layout import layout, placed
 from treset.compute.search import Searcher
-from treset.compute.som import train_som, winners
+from treset.compute.som import som
 from treset.errors import TresetError
 
 
@@ -79,17 +79,11 @@ class CpuBackend:
 
     def som(self, x: np.ndarray, side: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """By NumPy."""
-        codes = train_som(x, side, epochs, seed)
-        return codes, winners(x, codes)[0]
+        return som(x, side, epochs, seed)
 
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
         """umap-learn on the given graph, started from two principal components; serial, hence the same for a seed."""
-        start = self.pca(x, 2, seed).scores
-        if start.shape[1] < 2:
-            start = np.column_stack([start, np.zeros(len(start), np.float32)])
-        start = 10.0 * start / max(float(np.abs(start).max()), 1e-12)
-        noise = np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
-        return layout(graph, (start + noise).astype(np.float32), min_dist, epochs, seed)
+        return layout(graph, placed(self.pca(x, 2, seed).scores, seed), min_dist, epochs, seed)
 
     def harmony(self, x: np.ndarray, batch: np.ndarray, seed: int) -> np.ndarray:
         """harmonypy (Korsunsky 2019, doi:10.1038/s41592-019-0619-0), which is GPL and hence an extra."""

@@ -16,7 +16,8 @@ from scipy import sparse
 from treset.compute.cpu import by_size
 from treset.compute.device import CHUNK_BYTES, on_device, one_pool
 from treset.compute.interface import Choice, PcaResult
-from treset.compute.som import train_som, winners
+from treset.compute.layout import placed
+from treset.compute.som import som
 from treset.errors import TresetError
 
 if TYPE_CHECKING:
@@ -164,19 +165,13 @@ class GpuBackend:
         """The code of the CPU by CuPy; the rows stay on the device for all epochs."""
         import cupy
 
-        codes = train_som(x, side, epochs, seed, cupy)
-        return codes, winners(x, codes, cupy)[0]
+        return som(x, side, epochs, seed, cupy)
 
     @on_device("UMAP")
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
         """``rapids_singlecell.tl.umap`` started, as the CPU's, from two principal components and a little noise."""
         import rapids_singlecell as rsc
 
-        start = self.pca(x, 2, seed).scores
-        if start.shape[1] < 2:
-            start = np.column_stack([start, np.zeros(len(start), np.float32)])
-        start = 10.0 * start / max(float(np.abs(start).max()), 1e-12)
-        noise = np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
         cells = _cells(x)
         cells.obsp["near_connectivities"] = sparse.csr_matrix(graph)
         cells.uns["near"] = {
@@ -192,7 +187,7 @@ class GpuBackend:
             maxiter=epochs,
             alpha=1.0,
             negative_sample_rate=5,
-            init_pos=(start + noise).astype(np.float32),
+            init_pos=placed(self.pca(x, 2, seed).scores, seed),
             rng=seed,
             key_added="layout",
             neighbors_key="near",

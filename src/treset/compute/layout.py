@@ -25,6 +25,19 @@ def curve(min_dist: float) -> tuple[float, float]:
     return float(a), float(b)
 
 
+def placed(scores: np.ndarray, seed: int) -> np.ndarray:
+    """Where a layout starts on either backend: (n, 1 or 2) principal components, to +-10, and a little noise.
+
+    Returns
+    -------
+    (n, 2) float32, no two the same.
+    """
+    start = scores if scores.shape[1] == 2 else np.column_stack([scores, np.zeros(len(scores), np.float32)])
+    start = 10.0 * start / max(float(np.abs(start).max()), 1e-12)
+    noise = np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
+    return (start + noise).astype(np.float32)
+
+
 def layout(graph: sparse.csr_matrix, start: np.ndarray, min_dist: float, epochs: int, seed: int) -> np.ndarray:
     """Layout by stochastic gradient descent (McInnes 2018, arXiv:1802.03426, algorithm 5), as umap-learn's, serial.
 

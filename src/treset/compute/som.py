@@ -44,6 +44,17 @@ def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0, xp
     TresetError
         There are fewer cells than nodes, or a value is not finite.
     """
+    return _host(_train(x, xp.asarray(x), side, epochs, seed, xp))
+
+
+def som(x: np.ndarray, side: int, epochs: int, seed: int, xp: Any = np) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of the map and the nearest node of every cell: :func:`train_som` and :func:`winners`, cells sent once."""
+    cells = xp.asarray(x)
+    codes = _train(x, cells, side, epochs, seed, xp)
+    return _host(codes), _host(_winners(cells, codes, xp)[0])
+
+
+def _train(x: np.ndarray, cells: Any, side: int, epochs: int, seed: int, xp: Any) -> Any:
     n, nodes = len(x), side * side
     if n < nodes:
         raise TresetError(
@@ -56,7 +67,6 @@ def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0, xp
     codes = xp.asarray(_plane(x, side, generator))
     row, column = np.divmod(np.arange(nodes), side)
     apart = xp.asarray(((row[:, None] - row) ** 2 + (column[:, None] - column) ** 2).astype(float))
-    cells = xp.asarray(x)
     first = max(side / 3.0, 1.0)
     for epoch in range(epochs):
         radius = first * (_LAST_RADIUS / first) ** (epoch / max(epochs - 1, 1))
@@ -72,13 +82,12 @@ def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0, xp
             # a node that nothing pulls any more goes where the map fits worst
             worst = np.argsort(-_host(distance), kind="stable")[: len(dead)]
             codes[xp.asarray(dead)] = xp.asarray(np.asarray(x[worst], dtype=np.float64))
-    return _host(codes)
+    return codes
 
 
-def winners(x: np.ndarray, codes: np.ndarray, xp: Any = np) -> tuple[np.ndarray, np.ndarray]:
+def winners(x: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest node of every cell, the lower number where two are as near: (n,) int64, and the distance (n,)."""
-    nearest, distance = _winners(xp.asarray(x), xp.asarray(codes), xp)
-    return _host(nearest), _host(distance)
+    return _winners(np.asarray(x), np.asarray(codes), np)
 
 
 def _winners(cells: Any, codes: Any, xp: Any) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from treset.clean.combat import combat
 from treset.clean.cytonorm import apart, halves, metaclusters, verdict
+from treset.clean.distances import compare
 from treset.clean.levelling import QUANTILES
 from treset.compute.som import train_som, winners
 from treset.errors import TresetError
@@ -102,9 +103,8 @@ def combine(batches: Mapping[str, np.ndarray], seed: int = 0) -> Combined:
     slope, intercept = (np.repeat(part[:, None], len(codes), axis=1) for part in combat(every))
     for node in range(len(codes)):
         inside = [values[found == node] for values, found in zip(every, nodes, strict=True)]
-        able = [number for number, values in enumerate(inside) if len(values) >= FEWEST]
         # a node of one batch is its own cells, and there is nothing to bring them to
-        if len(able) == len(every):
+        if all(len(values) >= FEWEST for values in inside):
             slope[:, node], intercept[:, node] = combat(inside)
     low, high = (np.array(f([f(v, axis=0) for v in every], axis=0)) for f in (np.min, np.max))
     markers = np.ones(codes.shape[1], dtype=bool)
@@ -174,8 +174,6 @@ def combine_and_judge(
     -------
     See `treset.clean.cytonorm.train_and_judge`; populations are groups of the map's nodes.
     """
-    from treset.clean.distances import compare
-
     kinds = sorted(set(batch))
     together = {k: np.vstack([v for v, b in zip(samples, batch, strict=True) if b == k]) for k in kinds}
     learnt = combine(together, seed)

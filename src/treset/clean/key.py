@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from treset.clean.debarcode import Key
 from treset.clean.masses import metal_mass
+from treset.clean.named_csv import read_named_csv
 from treset.errors import TresetError
 
 
@@ -35,22 +35,14 @@ def read_key(path: Path | str, channels: Sequence[str], markers: Sequence[str]) 
         scheme that cannot tell its samples apart (`treset.clean.debarcode.Key`).
     """
     path = Path(path)
-    if not path.is_file():
-        raise TresetError(f"{path}: there is no such file; expected is a barcode key (CSV).")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if any(line)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TresetError(f"{path}: is no CSV file in UTF-8 ({error}); save it again.") from None
-    if len(lines) < 2 or any(len(line) != len(lines[0]) for line in lines):
-        raise TresetError(f"{path}: expected a row of channels and one row a sample, all of the same length.")
-    for number, line in enumerate(lines[1:], start=2):
-        if wrong := [cell for cell in line[1:] if cell not in ("0", "1")]:
+    samples, names, cells = read_named_csv(path, "a barcode key", "a row of channels and one row a sample")
+    for number, line in enumerate(cells, start=2):
+        if wrong := [cell for cell in line if cell not in ("0", "1")]:
             raise TresetError(f"{path}, row {number}: holds {wrong[0]!r}, expected 0 or 1 in every cell.")
-    found = tuple(_find(path, name, channels, markers) for name in lines[0][1:])
-    codes = np.array([[cell == "1" for cell in line[1:]] for line in lines[1:]])
+    found = tuple(_find(path, name, channels, markers) for name in names)
+    codes = np.array([[cell == "1" for cell in line] for line in cells])
     try:
-        return Key(tuple(line[0] for line in lines[1:]), found, codes)
+        return Key(tuple(samples), found, codes)
     except TresetError as error:
         raise TresetError(f"{path}: {error}") from None
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from treset.clean.named_csv import read_named_csv
 from treset.clean.nnls import nnls
 from treset.errors import TresetError
 from treset.io.spill import Spillover, checked
@@ -32,20 +32,14 @@ def read_spillover_csv(path: Path | str) -> Spillover:
         No such file, not a rectangular table of numbers, or no spillover matrix (`treset.io.spill.checked`).
     """
     path = Path(path)
-    if not path.is_file():
-        raise TresetError(f"{path}: there is no such file; expected is a spillover matrix (CSV).")
+    stains, receivers, cells = read_named_csv(
+        path, "a spillover matrix", "one row of channel names and one row a stain"
+    )
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = [[cell.strip() for cell in line] for line in csv.reader(stream) if any(line)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise TresetError(f"{path}: is no CSV file in UTF-8 ({error}); save it again.") from None
-    if len(lines) < 2 or any(len(line) != len(lines[0]) for line in lines):
-        raise TresetError(f"{path}: expected one row of channel names and one row a stain, all of the same length.")
-    try:
-        matrix = np.array([[float(cell) for cell in line[1:]] for line in lines[1:]])
+        matrix = np.array([[float(cell) for cell in line] for line in cells])
     except ValueError as error:
         raise TresetError(f"{path}: {error}; expected a number in every cell but the names.") from None
-    return checked(Spillover(str(path), tuple(line[0] for line in lines[1:]), tuple(lines[0][1:]), matrix))
+    return checked(Spillover(str(path), tuple(stains), tuple(receivers), matrix))
 
 
 def already_compensated(channels: Sequence[str], spill: Spillover) -> bool:

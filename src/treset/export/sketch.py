@@ -16,8 +16,6 @@ from treset.io.table import read_profiles
 if TYPE_CHECKING:
     from anndata import AnnData
 
-#: Where the sketch of a CITE-seq study keeps its surface protein.
-PROTEIN = "protein"
 #: Columns of the waist that a cell gets from its sample.
 SHEET = ("patient", "visit", "day", "arm", "disease", "stimulus", "dose")
 
@@ -59,6 +57,7 @@ def sketch_cells(results: Path) -> tuple[AnnData, pd.DataFrame | None]:
     import anndata
 
     from treset.io.h5ad import read_h5ad
+    from treset.phenotype.rna_sketch import PROTEIN
 
     path = results / "cohort" / "sketch.h5ad"
     if not path.is_file():

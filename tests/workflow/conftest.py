@@ -102,7 +102,8 @@ def _waited(folder: Path, done: Path, seconds: float = 900.0) -> Path:
     return folder
 
 
-def _finish(folder: Path) -> None:
+def small_study(folder: Path, config: str) -> None:
+    """Write the raw files, sheet, panel and config of the small trial."""
     from treset.io.table import write_tsv
     from treset.simulate import expected_sheet, plan, write
 
@@ -113,7 +114,11 @@ def _finish(folder: Path) -> None:
     write(trial, folder / "data")
     write_tsv(expected_sheet(trial), folder / "samples.tsv")
     write_tsv(trial.panel, folder / "panel.tsv")
-    (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
+
+
+def _finish(folder: Path) -> None:
+    small_study(folder, CONFIG)
     snakemake(folder)
 
 

@@ -10,7 +10,7 @@ import anndata
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import CONFIG, REPOSITORY, treset
+from tests.workflow.conftest import CONFIG, REPOSITORY, small_study, treset
 
 pytestmark = pytest.mark.slow
 
@@ -20,20 +20,9 @@ FAKES = REPOSITORY / "tests" / "fakes" / "gpu"
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of the study, and what the command said."""
-    from treset.io.table import write_tsv
-    from treset.simulate import expected_sheet, plan, write
-
     folder = tmp_path_factory.mktemp("parity")
-    trial = plan(
-        "il2_open_label", patients=6, events=2500, seed=5, visits=["D0", "D8"], days=[0, 8], treg_folds=[1.0, 2.5],
-        cd25_folds=[1.0, 1.8], foxp3_folds=[1.0, 1.3], nk_bright_folds=[1.0, 1.0], diseases=["lupus", "arthritis"],
-    )  # fmt: skip
-    write(trial, folder / "data")
-    write_tsv(expected_sheet(trial), folder / "samples.tsv")
-    write_tsv(trial.panel, folder / "panel.tsv")
-    (folder / "config.yaml").write_text(
-        CONFIG.replace("sketch_cells: 6000, umap_epochs: 50", "sketch_cells: 3000, umap_epochs: 20"), encoding="utf-8"
-    )
+    config = CONFIG.replace("sketch_cells: 6000, umap_epochs: 50", "sketch_cells: 3000, umap_epochs: 20")
+    small_study(folder, config)
     path = os.pathsep.join([str(FAKES), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = treset("parity", str(folder), "--cores", "2", cwd=folder, environment={"PYTHONPATH": path})
     assert (folder / "results" / "small" / "parity" / "parity.json").exists(), done.stdout[-3000:] + done.stderr[-3000:]

@@ -5,8 +5,9 @@ doi:10.1038/s41467-022-29383-5. Own code after the paper: `cycombinepy` needs `i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from math import factorial, prod
 
 import numpy as np
@@ -26,9 +27,10 @@ FEWEST = 20
 #: Fewest cells of a batch.
 FEWEST_OF_BATCH = 100
 _POPULATIONS = 8
-#: Fewest distinct deals of the patients that can tell chance, deals made, and the level of the test.
+#: Fewest distinct deals of the patients that can tell chance; where there are more than so many arrangements, deals
+#: drawn at random; the level of the test.
 LEAST_DEALS = 20
-_PERMUTATIONS, _LEVEL = 199, 0.05
+_MOST_DEALS, _PERMUTATIONS, _LEVEL = 1_000, 199, 0.05
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,9 @@ def combine_and_judge(
 def deals(batch: Sequence[str]) -> int:
     """Count the ways to deal patients into batches of these sizes, the batches without names."""
     _, sizes = np.unique(np.array(batch), return_counts=True)
-    ways = factorial(int(sizes.sum())) // prod(factorial(int(size)) for size in sizes)
-    return ways // prod(factorial(int(count)) for count in np.unique(sizes, return_counts=True)[1])
+    return _arrangements(np.array(batch)) // prod(
+        factorial(int(count)) for count in np.unique(sizes, return_counts=True)[1]
+    )
 
 
 def _patients_differ(
@@ -213,8 +216,31 @@ def _patients_differ(
     def distance(dealt: np.ndarray) -> np.ndarray:
         return apart(np.stack([ranks[dealt == kind].mean(axis=0) for kind in np.unique(place)]))
 
-    rng, seen = np.random.default_rng(seed), distance(place)
-    as_far = np.zeros(seen.shape, dtype=int)
-    for _ in range(_PERMUTATIONS):
-        as_far += distance(rng.permutation(place)) >= seen
-    return (1 + as_far) / (1 + _PERMUTATIONS) <= _LEVEL
+    seen = distance(place)
+    if _arrangements(place) <= _MOST_DEALS:
+        # few deals are all looked at: drawn at random, the true one would come again and again and pass for chance
+        every = [distance(dealt) >= seen - 1e-12 for dealt in _dealt(place)]
+        return np.mean(every, axis=0) <= _LEVEL
+    rng = np.random.default_rng(seed)
+    drawn = [distance(rng.permutation(place)) >= seen for _ in range(_PERMUTATIONS)]
+    return (1 + np.sum(drawn, axis=0)) / (1 + _PERMUTATIONS) <= _LEVEL
+
+
+def _arrangements(place: np.ndarray) -> int:
+    _, sizes = np.unique(place, return_counts=True)
+    return factorial(int(sizes.sum())) // prod(factorial(int(size)) for size in sizes)
+
+
+def _dealt(place: np.ndarray) -> Iterator[np.ndarray]:
+    """Every arrangement of the patients' batches, each once."""
+    name, *others = np.unique(place)
+    if not others:
+        yield place
+        return
+    rest = place[place != name]
+    for chosen in combinations(range(len(place)), len(place) - len(rest)):
+        inside = np.isin(np.arange(len(place)), chosen)
+        for arranged in _dealt(rest):
+            dealt = np.where(inside, name, "").astype(place.dtype)
+            dealt[~inside] = arranged
+            yield dealt

@@ -11,7 +11,7 @@ import pytest
 from anndata import AnnData
 
 from treset.clean.combat import combat
-from treset.clean.cycombine import apply_combined, combine, combine_and_judge, deals
+from treset.clean.cycombine import _dealt, _patients_differ, apply_combined, combine, combine_and_judge, deals
 from treset.clean.distances import emd
 from treset.errors import TresetError
 from treset.io.h5ad import read_h5ad, write_h5ad
@@ -110,6 +110,20 @@ def test_visits_of_one_patient_are_no_evidence_of_a_batch():
     dealt = combine_and_judge(samples, batch, NAMES, 0, patient)[0].markers.sum()
     as_samples = combine_and_judge(samples, batch, NAMES, 0)[0].markers.sum()
     assert dealt <= 1 < as_samples
+
+
+def test_four_patients_against_four_can_tell_a_batch_by_every_draw():
+    """There are 35 ways to deal them: all are looked at, for draws would hold the true one 0 to 15 times of 200."""
+    samples = [sample(seed, 1.5 * (seed % 2))[0] for seed in range(8)]
+    batch = ["a" if seed % 2 == 0 else "b" for seed in range(8)]
+    for seed in range(40):
+        assert _patients_differ(samples, batch, None, seed)[:2].all()
+
+
+def test_every_arrangement_is_dealt_once():
+    every = [tuple(dealt) for dealt in _dealt(np.array(list("aabbbc")))]
+    assert len(every) == len(set(every)) == 60
+    assert {tuple(sorted(dealt)) for dealt in every} == {tuple("aabbbc")}
 
 
 def test_values_stay_within_what_was_measured_and_zero_is_never_passed():

@@ -29,6 +29,14 @@ def test_the_index_finds_the_exact_neighbours_of_other_cells() -> None:
     assert np.allclose(distances, np.linalg.norm(queries[:, None] - reference[found], axis=2), atol=1e-3)
 
 
+def test_neighbours_do_not_depend_on_the_other_queries() -> None:
+    searcher, queries = Searcher(clumps(search.MIN_INDEXED, 1)), clumps(300, 2)
+    whole, apart = searcher.search(queries, 5)
+    for rows in (slice(0, 1), slice(1, 120), slice(120, 300)):
+        near, far = searcher.search(np.ascontiguousarray(queries[rows]), 5)
+        assert np.array_equal(near, whole[rows]) and np.array_equal(far, apart[rows])
+
+
 def test_few_rows_are_searched_exactly() -> None:
     assert Searcher(clumps(search.MIN_INDEXED - 1, 1)).chosen(15) == (0, 1.0)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from treset.io.table import read_profiles
 from treset.monitor import read_clinical, run_monitor
 from treset.monitor.common import MonitorResult, write
-from treset.monitor.withhold import OPEN, blind_effects, blind_summary
+from treset.monitor.withhold import blind_effects, blind_summary, compares_arms
 from treset.study.model import Study
 
 
@@ -58,8 +58,7 @@ def _coded(profiles: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 def _withheld(name: str, result: MonitorResult, study: Study) -> MonitorResult:
     arms = sorted(set(study.samples["arm"]) - {""})
-    column = study.monitors.discovery.column if study.monitors.discovery is not None else ""
-    by_arm = name == "discovery" and column not in OPEN
+    by_arm = name == "discovery" and compares_arms(study.monitors.discovery)
     return replace(
         result,
         effects=blind_effects(result.effects, arms, by_arm),

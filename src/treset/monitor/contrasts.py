@@ -9,7 +9,7 @@ import pandas as pd
 
 from treset.monitor.common import NOT_EVALUABLE, Cohort, join, suggest
 from treset.study.formula import InvalidFormula, check_formula, design_matrix, formula_columns
-from treset.study.model import DiscoveryMonitor
+from treset.study.model import Contrast, DiscoveryMonitor
 
 #: Fewest pairs (paired) or samples in each group (unpaired) with which a test is made.
 MIN_REPLICATES = 3
@@ -28,6 +28,9 @@ class Groups:
         Whether the n-th of both belong together.
     design, coefficient
         Of a formula: shape (reference + test samples, coefficients), and the tested column; None without a formula.
+    treated
+        Where the changes of two groups are compared: shape (pairs,), 1 in the test group and 0 in the reference; else
+        None.
     """
 
     reference: tuple[str, ...]
@@ -35,6 +38,7 @@ class Groups:
     paired: bool
     design: np.ndarray | None = None
     coefficient: int = -1
+    treated: np.ndarray | None = None
 
     @property
     def full_design(self) -> tuple[np.ndarray, int]:
@@ -43,13 +47,19 @@ class Groups:
             return self.design, self.coefficient
         n, group = len(self.reference), np.repeat([0.0, 1.0], [len(self.reference), len(self.test)])
         blocks = np.tile(np.eye(n), (2, 1)) if self.paired else np.ones((group.size, 1))
+        if self.treated is not None:
+            # the change of the reference group, and by how much that of the other differs from it
+            return np.column_stack([blocks, group, group * np.tile(self.treated, 2)]), -1
         return np.column_stack([blocks, group]), -1
 
 
 def unknown(cohort: Cohort, settings: DiscoveryMonitor) -> str:
     """Why the contrast cannot be made from this sheet, or ""."""
     columns = [str(name) for name in cohort.sheet.columns]
-    for column in (settings.column, None if settings.formula else settings.pair):
+    between = settings.between
+    if between is not None and (settings.formula or not settings.pair):
+        return "between compares changes within pairs: set pair, and no formula"
+    for column in (settings.column, None if settings.formula else settings.pair, between and between.column):
         if column is not None and column not in columns:
             return f"the sample sheet has no column {column!r}{suggest(column, columns)}"
     labels = _labels(cohort.sheet[settings.column], settings)
@@ -60,6 +70,13 @@ def unknown(cohort: Cohort, settings: DiscoveryMonitor) -> str:
             return f"no sample has {settings.column} {label!r} ({role}){suggest(label, labels.unique())}"
     if settings.reference == settings.test:
         return f"reference and test are both {settings.test!r}"
+    if between is not None:
+        known = cohort.sheet[between.column].astype("str")
+        for label in (between.reference, between.test):
+            if label not in set(known):
+                return f"no sample has {between.column} {label!r} (between){suggest(label, known.unique())}"
+        if between.reference == between.test:
+            return f"both groups of between are {between.test!r}"
     if settings.formula:
         try:
             check_formula(settings.formula, columns, settings.column)
@@ -116,6 +133,8 @@ def groups(cohort: Cohort, settings: DiscoveryMonitor) -> tuple[Groups | None, p
         fate = _fate(low, high, settings, str(block))
         if fate[0] == "left out" and (labels[ours & ~known].isin([settings.reference, settings.test])).any():
             fate = ("left out", f"no value of a column of the formula '{settings.formula}'")
+        if fate[0] == "used" and settings.between is not None:
+            fate = _of_a_group(cohort.sheet, low[0], high[0], settings.between)
         if fate[0] == "used":
             reference, test = reference + low, test + high
         for patient in cohort.sheet.loc[ours, "patient"].unique():
@@ -123,6 +142,14 @@ def groups(cohort: Cohort, settings: DiscoveryMonitor) -> tuple[Groups | None, p
     patients = _fates(cohort, settings, labels, fates)
     if (patients["call"] == "ambiguous").any() or min(len(reference), len(test)) < MIN_REPLICATES:
         return None, patients, _too_few(patients, settings)
+    if settings.between is not None:
+        treated = (cohort.sheet.loc[test, settings.between.column].astype("str") == settings.between.test).to_numpy(
+            float
+        )
+        least = int(min(treated.sum(), (1 - treated).sum()))
+        if least < MIN_REPLICATES:
+            return None, patients, f"{named(settings)}: {least} complete pairs in one group, {MIN_REPLICATES} needed"
+        return Groups(tuple(reference), tuple(test), True, treated=treated), patients, ""
     if not settings.formula:
         return Groups(tuple(reference), tuple(test), settings.pair is not None), patients, ""
     rows = cohort.sheet.loc[[*reference, *test]]
@@ -132,6 +159,23 @@ def groups(cohort: Cohort, settings: DiscoveryMonitor) -> tuple[Groups | None, p
     except InvalidFormula as wrong:
         return None, patients, str(wrong)
     return Groups(tuple(reference), tuple(test), False, matrix, at), patients, ""
+
+
+def named(settings: DiscoveryMonitor) -> str:
+    """Name the contrast, as ``D5 vs D0, drug vs placebo``."""
+    between = settings.between
+    groups = f", {between.test} vs {between.reference}" if between is not None else ""
+    return f"{settings.test} vs {settings.reference}{groups}"
+
+
+def _of_a_group(sheet: pd.DataFrame, low: str, high: str, between: Contrast) -> tuple[str, str]:
+    """Whether a pair is of one of the two groups whose changes are compared."""
+    first, second = (str(sheet.loc[sample, between.column]) for sample in (low, high))
+    if first != second:
+        return "left out", f"{between.column} is {first!r} in {low} and {second!r} in {high}"
+    if first not in (between.reference, between.test):
+        return "left out", f"{between.column} is {first!r}, not {between.reference} or {between.test}"
+    return "used", ""
 
 
 def _complete(sheet: pd.DataFrame, settings: DiscoveryMonitor) -> pd.Series:

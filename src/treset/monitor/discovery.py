@@ -17,7 +17,7 @@ from treset.monitor.common import (
     prepare,
     summary,
 )
-from treset.monitor.contrasts import groups, no_patients, unknown
+from treset.monitor.contrasts import groups, named, no_patients, unknown
 from treset.monitor.families import CALLED, NOT_CALLED, Kind, family_rows
 from treset.study.model import DiscoveryMonitor
 
@@ -31,7 +31,9 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
     State: per-sample medians (and signature scores) of a population; samples with few cells weigh less where their
     values scatter more (:func:`treset.stats.precision_weights`). Abundance: log2 of the share of all kept cells,
     (count + 0.5) / (cells + 1), unweighted. Paired within ``settings.pair`` where set (the test of differences, the
-    same as a block for each patient), else between groups, or by the linear model of ``settings.formula``. Moderated t:
+    same as a block for each patient), else between groups, or by the linear model of ``settings.formula``. With
+    ``settings.between`` the changes of two groups of patients are compared (drug against placebo): the estimate is by
+    how much the one changed more than the other. Moderated t:
     the variances of all tests of an origin and kind inform each other. With ``abundance: negative_binomial`` the counts
     are tested instead (:func:`treset.stats.negative_binomial_f`). Benjamini-Hochberg within origin and kind.
     ``called``: q < ``fdr`` and a change of at least the minimum.
@@ -122,7 +124,7 @@ def _summary(
     table: pd.DataFrame, patients: pd.DataFrame, problem: str, settings: DiscoveryMonitor, notes: list[str]
 ) -> dict:
     tested, called = table[table["p_value"].notna()], table[table["verdict"] == CALLED]
-    contrast = f"{settings.test} vs {settings.reference}"
+    contrast = named(settings)
     unused = [f"{row['patient']}: {row['why']}" for row in patients.to_dict("records") if row["call"] != "used"]
     notes = [*notes, *unused] if not problem else notes
     notes.append(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from treset.monitor.common import CONFIDENCE, NOT_EVALUABLE, effect, join
-from treset.monitor.contrasts import MIN_REPLICATES, Groups
+from treset.monitor.contrasts import MIN_REPLICATES, Groups, named
 from treset.stats import bh, moderated_t, negative_binomial_f, precision_weights
 from treset.stats.counts import LEAST_ROWS
 from treset.stats.weighted import weighted_least_squares
@@ -79,13 +79,21 @@ def _blocked(y: np.ndarray, thin: np.ndarray, contrast: Groups, settings: Discov
         have = y[i][np.isfinite(y[i])]
         if thin[i]:
             reasons.append(f"a median of fewer than {settings.min_events} cells in both conditions")
-        elif contrast.paired and (pairs := int((first[i] & second[i]).sum())) < MIN_REPLICATES:
-            reasons.append(f"{pairs} complete pairs, {MIN_REPLICATES} needed")
+        elif contrast.paired and (pairs := _pairs(first[i] & second[i], contrast)) < MIN_REPLICATES:
+            where = "" if contrast.treated is None else " in one group"
+            reasons.append(f"{pairs} complete pairs{where}, {MIN_REPLICATES} needed")
         elif not contrast.paired and min(first[i].sum(), second[i].sum()) < MIN_REPLICATES:
             reasons.append(f"{first[i].sum()} and {second[i].sum()} samples, {MIN_REPLICATES} of each needed")
         else:
             reasons.append("the same value in all samples" if np.ptp(have) == 0 else "")
     return reasons
+
+
+def _pairs(complete: np.ndarray, contrast: Groups) -> int:
+    """Complete pairs; those of the smaller group where two are compared."""
+    if contrast.treated is None:
+        return int(complete.sum())
+    return int(min((complete & (contrast.treated == group)).sum() for group in (0, 1)))
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,8 @@ def _t_tests(y: np.ndarray, cells: np.ndarray, blocked: list[str], kind: Kind, c
     if contrast.paired:
         # the test of differences is that of a block for each pair
         data, design, method = y[:, n:] - y[:, :n], np.ones((n, 1)), "moderated paired t"
+        if contrast.treated is not None:
+            design, method = np.column_stack([design, contrast.treated]), "moderated t of the changes"
         sampling = sampling[:, n:] + sampling[:, :n]
     elif contrast.design is not None:
         method = "linear model, moderated t"
@@ -146,7 +156,7 @@ def _count_tests(
     design, coefficient = contrast.full_design
     if contrast.paired:
         blocks = np.flatnonzero(kept[:n])
-        design, coefficient = design[kept][:, [*blocks, n]], -1
+        design, coefficient = design[kept][:, [*blocks, *range(n, design.shape[1])]], -1
     else:
         design = design[kept]
     try:
@@ -173,7 +183,7 @@ def _rows(
     for i, (population, marker) in enumerate(index):
         row = effect(
             endpoint=kind.name, population=population, measure=kind.measure, marker=marker, scale=kind.scale,
-            contrast=f"{settings.test} vs {settings.reference}", n=int(np.isfinite(tested.data[i]).sum()),
+            contrast=named(settings), n=int(np.isfinite(tested.data[i]).sum()),
             method=tested.method + (f", {settings.formula}" if contrast.design is not None else ""),
             role="discovery", origin=origin,
         )  # fmt: skip
@@ -184,7 +194,7 @@ def _rows(
         row |= {name: float(getattr(tested, name)[i]) for name in ("estimate", "lower", "upper", "p_value")}
         row |= {"q_value": float(q[i]), "converged": True}
         row["verdict"] = CALLED if q[i] < settings.fdr and large else NOT_CALLED
-        directions = _directions(tested.data[i]) if contrast.paired else ""
+        directions = _told(tested.data[i], contrast, settings) if contrast.paired else ""
         row["note"] = join([directions, _small(q[i], large, kind, settings), tested.note])
         rows.append(row)
     return rows
@@ -192,6 +202,14 @@ def _rows(
 
 def _small(q: float, large: bool, kind: Kind, settings: DiscoveryMonitor) -> str:
     return "" if large or q >= settings.fdr else f"a change under the minimum of {kind.minimum:g}"
+
+
+def _told(differences: np.ndarray, contrast: Groups, settings: DiscoveryMonitor) -> str:
+    if contrast.treated is None or settings.between is None:
+        return _directions(differences)
+    labels = (settings.between.test, settings.between.reference)
+    parts = [differences[contrast.treated == group] for group in (1, 0)]
+    return ", ".join(f"{label}: {_directions(part)}" for label, part in zip(labels, parts, strict=True))
 
 
 def _directions(differences: np.ndarray) -> str:

@@ -10,10 +10,20 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from treset.study.model import DiscoveryMonitor
+
 WITHHELD = "withheld: the study is blinded"
 #: Columns that may be contrasted without telling the arms apart.
 OPEN = ("patient", "visit", "day", "disease", "batch", "stimulus")
 NUMBERS = ["estimate", "lower", "upper", "p_value", "q_value", "n"]
+
+
+def compares_arms(settings: DiscoveryMonitor | None) -> bool:
+    """Tell whether discovery contrasts a column that may tell the arms apart."""
+    if settings is None:
+        return True
+    columns = [settings.column, *([settings.between.column] if settings.between is not None else [])]
+    return any(column not in OPEN for column in columns)
 
 
 def names(value: object, arms: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from treset.monitor.withhold import OPEN, blind_effects, blind_summary, names, say
+from treset.monitor.withhold import blind_effects, blind_summary, compares_arms, names, say
 from treset.report.context import Context, labels
 from treset.report.read import Monitor
 from treset.study.blind import blind_study
@@ -53,8 +53,7 @@ def _profiles(profiles: pd.DataFrame, sheet: pd.DataFrame) -> pd.DataFrame:
 
 
 def _monitor(monitor: Monitor, arms: list[str], named: list[str], of_patient: dict[str, str], study: Study) -> Monitor:
-    contrasted = study.monitors.discovery.column if study.monitors.discovery else ""
-    by_arm = monitor.name == "discovery" and contrasted not in OPEN
+    by_arm = monitor.name == "discovery" and compares_arms(study.monitors.discovery)
     patients = monitor.patients.drop(columns=[c for c in ("dose",) if c in monitor.patients])
     if "arm" in patients:
         patients["arm"] = [of_patient.get(str(p), "") for p in patients["patient"]]

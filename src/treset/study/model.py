@@ -387,6 +387,8 @@ class DiscoveryMonitor:
     abundance: Literal["moderated_t", "negative_binomial"] = "moderated_t"
     #: Linear model with ``column`` as a term, such as "~ visit + patient + age"; replaces ``pair``. "": none.
     formula: str = ""
+    #: Groups of patients whose changes from reference to test are compared, such as the arms; None: no groups.
+    between: Contrast | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from treset.study.faults import Collector, hint, listed, place
 from treset.study.model import (
     BcellMonitor,
     Config,
+    Contrast,
     DiscoveryMonitor,
     Endpoint,
     Population,
@@ -319,6 +320,8 @@ def _discovery(asked: Asked, monitor: DiscoveryMonitor, sheet: Sheet) -> None:
             f"pair is '{monitor.pair}', the contrasted column itself: name the patients' column",
         )
         return
+    if monitor.between is not None and not _between(asked, monitor, monitor.between, usable):
+        return
     if not sheet.whole:
         return
     column = asked.patients[monitor.column]
@@ -348,6 +351,36 @@ def _discovery(asked: Asked, monitor: DiscoveryMonitor, sheet: Sheet) -> None:
                 "be paired: set pair: null for an unpaired contrast, or correct the labels"
             )
             faults.add(document.where((*route, "pair")), sentence)
+
+
+def _between(asked: Asked, monitor: DiscoveryMonitor, between: Contrast, usable: list[str]) -> bool:
+    """Check the groups whose changes are compared; False where they are none."""
+    route = ("monitors", "discovery", "between")
+    if monitor.formula or monitor.pair is None:
+        sentence = (
+            "between compares the changes within pairs: name the column of the pairs in pair, and leave out formula"
+        )
+        asked.faults.add(asked.document.where(route), sentence)
+        return False
+    if between.column not in usable:
+        _unknown(asked, (*route, "column"), "the sheet has no column of groups named", between.column, usable)
+        return False
+    if between.column in (monitor.column, monitor.pair):
+        sentence = (
+            f"between.column is '{between.column}', which is contrasted or paired already: name that of the groups"
+        )
+        asked.faults.add(asked.document.where((*route, "column")), sentence)
+        return False
+    if between.test == between.reference:
+        sentence = f"test and reference are both '{between.test}': name two different groups"
+        asked.faults.add(asked.document.where((*route, "test")), sentence)
+        return False
+    known = [str(label) for label in asked.patients[between.column].drop_duplicates() if str(label)]
+    unknown = [key for key in ("test", "reference") if getattr(between, key) not in known]
+    if asked.sheet is not None and asked.sheet.whole:
+        for key in unknown:
+            _unknown(asked, (*route, key), f"no sample's {between.column} is", getattr(between, key), known)
+    return not unknown
 
 
 def _with_label(column: pd.Series, label: str, name: str) -> pd.Series:

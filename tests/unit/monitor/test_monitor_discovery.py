@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scipy import stats as scipy_stats
 
 from treset.monitor import discovery
 from treset.monitor.common import EFFECT_COLUMNS
-from treset.study.model import DiscoveryMonitor
+from treset.study.model import Contrast, DiscoveryMonitor
 
 POPULATIONS = ("B", "T", "NK", "Mono")
 MARKERS = tuple(f"p{i}" for i in range(10))
@@ -160,3 +161,81 @@ def test_several_samples_of_a_condition_are_not_averaged():
     result = discovery(pd.concat([profiles, more]), double, SETTINGS)
     assert result.summary["verdict"] == "not evaluable"
     assert "patient P0 has several samples (P0_Reference, P0_BCR-XL, again)" in result.summary["reason"]
+
+
+def arms(effect: float, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As ``study``, 8 patients of each arm: p1 of all populations rises by 1 in both, p3 of B by ``effect`` on drug."""
+    drug, samples = study(seed, 8, effect)
+    placebo, others = study(seed + 1, 8, 0.0)
+    parts = []
+    for table_, sheet_, arm in ((drug, samples, "drug"), (placebo, others, "placebo")):
+        ids = {"sample": arm + "_" + table_["sample"], "patient": arm + "_" + table_["patient"]}
+        whole = table_.assign(**ids, arm=arm)
+        both = (whole["stimulus"] == "BCR-XL") & (whole["marker"] == "p1")
+        whole.loc[both, "value"] += 1.0
+        own = {name: arm + "_" + sheet_[name] for name in ("sample", "patient")}
+        parts.append((whole, sheet_.assign(**own, arm=arm)))
+    return tuple(pd.concat(found, ignore_index=True) for found in zip(*parts, strict=True))
+
+
+BETWEEN = DiscoveryMonitor("stimulus", "Reference", "BCR-XL", between=Contrast("drug", "placebo"))
+
+
+def test_changes_of_two_arms_are_compared_and_what_moves_in_both_is_not_called():
+    profiles, samples = arms(1.5)
+    pooled = discovery(profiles, samples, SETTINGS).effects
+    assert {"p1", "p3"} <= set(pooled.loc[pooled["verdict"] == "called", "marker"])
+    found = discovery(profiles, samples, BETWEEN).effects
+    called = found[found["verdict"] == "called"]
+    assert set(zip(called["population"], called["marker"], strict=True)) == {("B", "p3"), ("B", "")}
+    first = found[(found["population"] == "B") & (found["marker"] == "")].iloc[0]
+    assert first["contrast"] == "BCR-XL vs Reference, drug vs placebo"
+    assert first["n"] == 16 and first["method"].startswith("moderated t of the changes")
+    assert "drug: up in 8 of 8 pairs, placebo: " in first["note"]
+    # the estimate is the difference of the mean changes of log2 shares
+    share = profiles[(profiles["measure"] == "percent_of_total") & (profiles["population"] == "B")]
+    logs = share.assign(log=np.log2((share["value"] * 100 + 0.5) / 10_001))
+    change = logs.pivot_table(index=["arm", "patient"], columns="stimulus", values="log").eval("`BCR-XL` - Reference")
+    means = change.groupby("arm").mean()
+    assert first["estimate"] == pytest.approx(means["drug"] - means["placebo"])
+
+
+def test_changes_of_arms_that_do_not_differ_are_not_called():
+    called = [(discovery(*arms(0.0, seed), BETWEEN).effects["verdict"] == "called").any() for seed in range(0, 40, 2)]
+    assert sum(called) <= 4
+
+
+def test_counts_of_two_arms_agree_with_log_shares():
+    pytest.importorskip("pyedger")
+    settings = replace(BETWEEN, abundance="negative_binomial", min_state_effect=9.0)
+    found = discovery(*arms(1.5), settings).effects
+    share = found[(found["endpoint"] == "abundance") & (found["population"] == "B")].iloc[0]
+    plain = discovery(*arms(1.5), BETWEEN).effects
+    other = plain[(plain["endpoint"] == "abundance") & (plain["population"] == "B")].iloc[0]
+    assert share["p_value"] != other["p_value"] and share["estimate"] == pytest.approx(other["estimate"], abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"between": Contrast("drug", "sham")}, "no sample has arm 'sham'"),
+        ({"between": Contrast("a", "b", "site")}, "no column 'site'"),
+        ({"pair": None}, "set pair"),
+        ({"formula": "~ stimulus + patient"}, "no formula"),
+    ],
+)
+def test_groups_that_cannot_be_compared_are_not_evaluable(change: dict, told: str):
+    result = discovery(*arms(1.0), replace(BETWEEN, **change))
+    assert result.summary["verdict"] == "not evaluable" and told in result.summary["reason"]
+
+
+def test_patients_of_a_third_arm_are_left_out_and_said_so():
+    profiles, samples = arms(1.0)
+    for frame in (profiles, samples):
+        frame.loc[frame["patient"] == "drug_P0", "arm"] = "open"
+    result = discovery(profiles, samples, BETWEEN)
+    fate = result.patients.set_index("patient").loc["drug_P0"]
+    assert (fate["call"], fate["why"]) == ("left out", "arm is 'open', not placebo or drug")
+    assert result.effects["n"].max() == 15
+    few = discovery(profiles[profiles["patient"].str[-1] < "2"], samples, BETWEEN)
+    assert "complete pairs in one group, 3 needed" in few.summary["reason"]

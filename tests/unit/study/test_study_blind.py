@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from treset.errors import Faults
+from treset.monitor.withhold import compares_arms
 from treset.simulate import expected_sheet, plan
 from treset.study import read_study
 from treset.study.blind import Words, arm_codes, blind_study, telling_columns
@@ -26,6 +27,7 @@ monitors:
     endpoints:
       - {name: e, role: primary, population: Treg, measure: percent_of_parent, visit: D5,
          contrast: {test: IL-2, reference: placebo}}
+  discovery: {column: visit, reference: D0, test: D5, between: {test: IL-2, reference: placebo}}
 """
 
 
@@ -58,6 +60,9 @@ def test_a_blinded_study_names_no_arm_and_no_reference(folder: Path) -> None:
     text = repr((study.title, study.monitors, study.warnings, study.samples.drop(columns="file").to_csv()))
     assert "placebo" not in text.lower() and "IL-2" not in text
     assert set(study.samples["arm"]) == {"arm A", "arm B"}
+    # the codes stand in their own order, whichever of the arms the drug is
+    between = study.monitors.discovery.between
+    assert (between.test, between.reference) == ("arm B", "arm A") and compares_arms(study.monitors.discovery)
     assert study.monitors.treg is not None and study.monitors.treg.reference_arm is None
     assert study.monitors.treg.endpoints[0].contrast is None
     assert set(study.samples["treatment"]) == {""}, "another name of the arm"

@@ -247,6 +247,39 @@ def test_contrast_of_a_number_column(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("between", "says"),
+    [
+        ("{test: IL-2, reference: sham}", "no sample's arm is 'sham'; found: IL-2, placebo"),
+        ("{test: IL-2, reference: IL-2}", "test and reference are both 'IL-2'"),
+        ("{column: centre, test: a, reference: b}", "no column of groups named 'centre'"),
+        ("{column: visit, test: D8, reference: D0}", "between.column is 'visit'"),
+        ("{test: IL-2, reference: placebo}, pair: null", "between compares the changes within pairs"),
+        ("{test: IL-2, reference: placebo}", ""),
+    ],
+)
+def test_groups_whose_changes_are_compared(tmp_path: Path, between: str, says: str) -> None:
+    rows = tuple(f"{row}\t{arm}" for row, arm in zip(ROWS, ("IL-2", "placebo"), strict=True))
+    rows += tuple(
+        f"{n}\t{n}.fcs\t{patient}\t{visit}\t{day}\t{arm}"
+        for n, patient, visit, day, arm in (("x1", "A", "D0", 0, "IL-2"), ("x2", "A", "D8", 8, "IL-2"))
+    )
+    config = CONFIG + f"monitors:\n  discovery: {{column: visit, reference: D0, test: D8, between: {between}}}\n"
+    folder = write(tmp_path, config, f"{HEAD}\tarm", rows)
+    if says:
+        assert any(says in fault for fault in faults_of(folder)), faults_of(folder)
+    else:
+        assert not [message for message in _messages(folder) if "between" in message]
+
+
+def _messages(config: Path) -> list[str]:
+    try:
+        read_study(config, files=False)
+    except Faults as caught:
+        return list(caught.messages)
+    return []
+
+
 def test_aliases(tmp_path: Path) -> None:
     config = CONFIG + "aliases: {CD25: [IL2R], CD3: [il2r]}\n"
     assert any(

@@ -44,19 +44,25 @@ def noted(note: str) -> str:
     return f"{word} in {found[2]} of {text.plural(int(found[3]), 'patient')}"
 
 
-def paired(features: Sequence[Pairs], reference: str, test: str, title: str) -> Markup:
-    """Draw one panel a feature: a line a patient from ``reference`` to ``test``, the medians as bars."""
+def paired(features: Sequence[Pairs], reference: str, test: str, title: str, one_scale: bool = False) -> Markup:
+    """Draw one panel a feature: a line a patient from ``reference`` to ``test``, the medians as bars.
+
+    ``one_scale``: all panels have the same axis, because they show one feature.
+    """
     drawing = Drawing(WIDTH, HEIGHT, title, "Each line is a patient; bars are medians.")
     gap = 58
     width = (WIDTH - LEFT - gap * (len(features) - 1)) / max(1, len(features))
     for i, feature in enumerate(features):
         left = LEFT + i * (width + gap)
-        _panel(drawing, feature, (reference, test), left, min(width, 260.0))
+        shown = features if one_scale else [feature]
+        _panel(drawing, feature, (reference, test), left, min(width, 260.0), shown)
     return drawing.markup()
 
 
-def _panel(drawing: Drawing, feature: Pairs, names: tuple[str, str], left: float, width: float) -> None:
-    held = pd.concat([feature.values["reference"], feature.values["test"]]).dropna()
+def _panel(
+    drawing: Drawing, feature: Pairs, names: tuple[str, str], left: float, width: float, scaled: Sequence[Pairs]
+) -> None:
+    held = pd.concat([f.values[name] for f in scaled for name in ("reference", "test")]).dropna()
     low, high = (float(held.min()), float(held.max())) if len(held) else (0.0, 1.0)
     pad = 0.08 * ((high - low) or 1.0)
     y = Linear(low - pad, high + pad, HEIGHT - 44.0, float(TOP))

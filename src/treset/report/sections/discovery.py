@@ -10,7 +10,7 @@ from treset.report.context import Context
 from treset.report.figures.paired import NOTED, Pairs, direction, noted, paired
 from treset.report.figures.volcano import Cloud, volcano
 from treset.report.sections.effects import notes, verdict
-from treset.study.model import DiscoveryMonitor
+from treset.study.model import Contrast, DiscoveryMonitor
 
 STATE = ("median", "mean", "percent_positive", "signature")
 #: Rows shown of each table; the download has all.
@@ -65,6 +65,8 @@ def top_pairs(context: Context, settings: DiscoveryMonitor, effects: pd.DataFram
     if state.empty or settings.pair is None:
         return Note("No paired state feature could be tested: there is nothing to draw.", "missing")
     first = state.iloc[0].to_dict()
+    if settings.between is not None:
+        return _by_group(context, settings, settings.between, first)
     other = state[(state["marker"] == first["marker"]) & (state["origin"] != first["origin"])]
     second = (other if len(other) else state.iloc[1:]).head(1).to_dict("records")
     features = []
@@ -84,6 +86,39 @@ def top_pairs(context: Context, settings: DiscoveryMonitor, effects: pd.DataFram
     caption = f"Sample medians ({units}); a line joins a {settings.pair}'s two samples. Bars: medians."
     frame = pd.concat([f.values.assign(feature=f.title) for f in features])
     return Figure(title, svg, caption, download("top_feature", frame))
+
+
+def _by_group(context: Context, settings: DiscoveryMonitor, between: Contrast, row: dict) -> Block:
+    """Draw one feature in the two groups whose changes are compared, side by side."""
+    values, sheet = pairs_of(context, settings, row), context.subjects()
+    group = dict(zip(sheet[settings.pair].astype(str), sheet[between.column].astype(str), strict=True))
+    features = []
+    for label in (between.test, between.reference):
+        own = values[[group.get(str(pair)) == label for pair in values["pair"]]]
+        if len(own):
+            features.append(Pairs(label, direction(own), own.reset_index(drop=True)))
+    if len(features) < 2:
+        return Note("The profiles hold no complete pair of the first feature in both groups.", "missing")
+    name = feature(context, row)
+    title = f"Largest difference of changes: {name}"
+    if row["verdict"] == "called":
+        beyond = text.change(float(row["estimate"]), str(row["scale"]))
+        title = f"{name}: the change in {between.test} is {beyond} beyond that in {between.reference}"
+    units = text.UNITS.get(context.study.modality, "transformed")
+    svg = paired(features, settings.reference, settings.test, title, one_scale=True)
+    caption = (
+        f"Sample medians ({units}), {row['origin']}; a line joins a {settings.pair}'s two samples. Bars: medians. "
+        f"p {text.p_value(row['p_value'])} for the changes of both groups compared."
+    )
+    frame = pd.concat([f.values.assign(feature=name, group=f.title) for f in features])
+    return Figure(title, svg, caption, download("top_feature", frame))
+
+
+def _groups(settings: DiscoveryMonitor) -> str:
+    between = settings.between
+    if between is None:
+        return ""
+    return f"; the changes of {between.column} {between.test} and {between.reference} compared"
 
 
 def clouds(context: Context, settings: DiscoveryMonitor | None, effects: pd.DataFrame) -> list[Block]:
@@ -179,6 +214,7 @@ def discovery_section(context: Context) -> Section | None:
         rule = (
             f"{settings.test} against {settings.reference} (column {settings.column}"
             + (f", paired by {settings.pair}" if settings.pair else ", unpaired")
+            + _groups(settings)
             + f"); called: q under {settings.fdr:g} and at least the smallest change."
         )
     return Section("discovery", str(monitor.summary.get("title", "Discovery")), blocks, "Discovery", rule)

@@ -94,6 +94,8 @@ def paragraphs(context: Context) -> list[str]:
         )  # fmt: skip
     if m.discovery:
         paired = f", paired by {m.discovery.pair}" if m.discovery.pair else ""
+        if between := m.discovery.between:
+            paired += f", the changes of {between.column} {between.test} and {between.reference} compared"
         said.append(DISCOVERY.format(paired=paired, fdr=100 * m.discovery.fdr))
     return said
 

@@ -24,7 +24,8 @@ with their line and column.
 
 def reference() -> str:
     """The text of ``docs/config.md``."""
-    return _HEAD + "".join(_sections(model.Config, "", load_schema("config")))
+    # docstrings quote code as reStructuredText does
+    return _HEAD + "".join(_sections(model.Config, "", load_schema("config"))).replace("``", "`")
 
 
 def _sections(kind: type, prefix: str, schema: dict) -> list[str]:

@@ -162,3 +162,26 @@ def test_ids_stay_text(tmp_path: Path) -> None:
     table["patient"] = [f"{i:03d}" for i in range(len(table))]
     table.to_csv(path, sep="\t", index=False)
     assert downloads(built(study, tmp_path))["treg_patients.tsv"]["patient"].tolist()[:3] == ["000", "001", "002"]
+
+
+def test_changes_of_two_arms_stand_side_by_side(tmp_path: Path) -> None:
+    study = fake_results.bcrxl(tmp_path, cells=100)
+    arms = {f"patient{i + 1}": "drug" if i < 5 else "placebo" for i in range(8)}
+    study = replace(study, samples=study.samples.assign(arm=study.samples["patient"].map(arms)))
+    settings = replace(study.monitors.discovery, between=model.Contrast("drug", "placebo"))
+    study = replace(study, monitors=model.Monitors(discovery=settings))
+    path = tmp_path / "monitors/discovery/effects.tsv"
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    said = "drug: up in 5 of 5 pairs, placebo: down in 2 of 3 pairs; common dispersion 0.1"
+    table.assign(note=said).to_csv(path, sep="\t", index=False)
+    page = built(study, tmp_path)
+    section = page.find("section", id="discovery")[0]
+    assert "the changes of arm drug and placebo compared" in section.text
+    heads, first = section.find("table")[0].find("tr")[:2]
+    heads, first = ([cell.text.strip() for cell in line.find("th") + line.find("td")] for line in (heads, first))
+    row = dict(zip(heads, first, strict=True))
+    assert row["direction"] == "drug: up in 5 of 5 pairs, placebo: down in 2 of 3 pairs"
+    assert row["note"] == "common dispersion 0.1" and row["difference"].startswith("+2.7")
+    # pS6 of B rises by 2.7 in all patients
+    assert [float(row[f"median change, {arm}"]) for arm in arms.values()] == pytest.approx([2.7] * 8, abs=0.2)
+    assert "beyond that in placebo" in page.find("main")[0].text

@@ -32,7 +32,8 @@ def direction(pairs: pd.DataFrame) -> str:
     return f"{word} in {k} of {text.plural(len(full), 'patient')}" if len(full) else "no complete pair"
 
 
-NOTED = re.compile(r"\b(up|down) in (\d+) of (\d+) pairs")
+#: Of all pairs; where groups are compared each group's count stands behind its name.
+NOTED = re.compile(r"(?<!: )\b(up|down) in (\d+) of (\d+) pairs")
 
 
 def noted(note: str) -> str:

@@ -90,13 +90,9 @@ def top_pairs(context: Context, settings: DiscoveryMonitor, effects: pd.DataFram
 
 def _by_group(context: Context, settings: DiscoveryMonitor, between: Contrast, row: dict) -> Block:
     """Draw one feature in the two groups whose changes are compared, side by side."""
-    values, sheet = pairs_of(context, settings, row), context.subjects()
-    group = dict(zip(sheet[settings.pair].astype(str), sheet[between.column].astype(str), strict=True))
-    features = []
-    for label in (between.test, between.reference):
-        own = values[[group.get(str(pair)) == label for pair in values["pair"]]]
-        if len(own):
-            features.append(Pairs(label, direction(own), own.reset_index(drop=True)))
+    values = pairs_of(context, settings, row)
+    parts = zip((between.test, between.reference), _split(context, settings, between, values), strict=True)
+    features = [Pairs(label, direction(own), own) for label, own in parts if len(own)]
     if len(features) < 2:
         return Note("The profiles hold no complete pair of the first feature in both groups.", "missing")
     name = feature(context, row)
@@ -112,6 +108,22 @@ def _by_group(context: Context, settings: DiscoveryMonitor, between: Contrast, r
     )
     frame = pd.concat([f.values.assign(feature=name, group=f.title) for f in features])
     return Figure(title, svg, caption, download("top_feature", frame))
+
+
+def _split(
+    context: Context, settings: DiscoveryMonitor, between: Contrast, values: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give the pairs of the test group and of the reference group."""
+    sheet = context.subjects()
+    group = dict(zip(sheet[settings.pair].astype(str), sheet[between.column].astype(str), strict=True))
+    label = values["pair"].astype(str).map(group)
+    test, reference = (values[label == name].reset_index(drop=True) for name in (between.test, between.reference))
+    return test, reference
+
+
+def _median_change(values: pd.DataFrame) -> str:
+    change = (values["test"] - values["reference"]).dropna()
+    return text.signed(float(change.median())) if len(change) else text.DASH
 
 
 def _groups(settings: DiscoveryMonitor) -> str:
@@ -159,10 +171,17 @@ def _untested(rows: pd.DataFrame, word: str) -> str:
 def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.DataFrame, state: bool) -> Table:
     """Make the table of the first rows, called ones first."""
     every = ranked(effects, state)
+    groups = settings.between if settings else None
     rows = []
     for row in every.head(SHOWN).to_dict("records"):
         values = pairs_of(context, settings, row) if settings else pd.DataFrame()
-        middle = [text.number(values[c].median()) if len(values) else text.DASH for c in ("reference", "test")]
+        way, note = noted(str(row["note"])), NOTED.sub("", str(row["note"])).strip("; ")
+        if groups is not None:
+            middle = [_median_change(own) for own in _split(context, settings, groups, values)]
+            way, _, note = note.partition("; ") if " pairs" in note else ("", "", note)
+        else:
+            middle = [text.number(values[c].median()) if len(values) else text.DASH for c in ("reference", "test")]
+            way = way or (direction(values) if len(values) else "")
         rows.append(
             [
                 Cell(feature(context, row), style="head"),
@@ -172,17 +191,21 @@ def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.D
                 Cell(middle[1]),
                 Cell(text.change(row["estimate"], str(row["scale"])), repr(row["estimate"]).replace("nan", "")),
                 Cell(text.interval(row["lower"], row["upper"], str(row["scale"]))),
-                Cell(noted(str(row["note"])) or (direction(values) if len(values) else text.DASH)),
+                Cell(way or text.DASH),
                 Cell(text.p_value(row["p_value"]), repr(row["p_value"]).replace("nan", "")),
                 Cell(text.p_value(row["q_value"]), repr(row["q_value"]).replace("nan", "")),
                 verdict(str(row["verdict"])),
-                Cell(NOTED.sub("", str(row["note"])).strip("; ")),
+                Cell(note),
             ]
         )
     names = (settings.reference, settings.test) if settings else ("reference", "test")
-    heads = ["feature", "origin", "n", f"median, {names[0]}", f"median, {names[1]}", "change", "95 % CI", "direction"]
+    told, change = [f"median, {name}" for name in names], "change"
+    if groups is not None:
+        told = [f"median change, {label}" for label in (groups.test, groups.reference)]
+        change = "difference"
+    heads = ["feature", "origin", "n", *told, change, "95 % CI", "direction"]
     heads += ["p", "q", "verdict", "note"]
-    columns = [Column(h, h in ("n", "change", "p", "q") or h.startswith("median")) for h in heads]
+    columns = [Column(h, h in ("n", change, "p", "q") or h.startswith("median")) for h in heads]
     if not any(row[-1].text for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     word = "state" if state else "abundance"

@@ -112,6 +112,13 @@ def one_pool(need: int) -> None:
     _POOLS.append(start)
 
 
+def resident_bytes() -> int:
+    """Bytes that are kept on the device between steps at most: a quarter of its memory."""
+    import cupy
+
+    return cupy.cuda.runtime.memGetInfo()[1] // 4
+
+
 def measured[R](run: Callable[[], R]) -> tuple[R, float, int]:
     """Run something on the device and measure it; for benchmarks, after the backend was opened.
 

@@ -81,8 +81,9 @@ class GpuBackend:
     @on_device("setting up its memory pool")
     def __init__(self, choice: Choice, need: int = 0) -> None:
         self.choice = choice
-        one_pool(need)
+        # before the pool takes its share
         self.resident = Resident(resident_bytes())
+        one_pool(need)
         self._network: tuple[sparse.csr_matrix, np.ndarray | None, Any] | None = None
         self._near: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from treset.compute import Backend, need, open_backend
+from treset.compute import Backend, need, open_backend, too_large
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
 from treset.io.cells import read_kept, read_rows, variables_of
@@ -72,8 +72,9 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
 
 def _cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) -> None:
     options = settings.cohort
-    memory = need(options.sketch_cells, options.components, options.neighbors)
-    backend = open_backend(settings.backend, memory, settings.fell_back)
+    size = min(options.sketch_cells, sum(int(_keep(path).sum()) for path in samples.values()))
+    memory, edges = need(size, options.components, options.neighbors), too_large(size, options.neighbors)
+    backend = open_backend(settings.backend, memory, settings.fell_back, edges)
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     cells, panel = draw_sketch(samples, settings, backend)
     neighbors, stability = embed(cells, settings, backend)

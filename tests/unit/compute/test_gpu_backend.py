@@ -196,6 +196,8 @@ def test_the_estimate_grows_with_cells_and_holds_what_is_known() -> None:
     assert need(1_000_000, 40, 15) > need(100_000, 40, 15) > 1.5e9
     # Leiden on a graph of 15 neighbours takes about 1.6 GB for a million cells
     assert need(1_000_000, 40, 15) - need(0, 40, 15) >= 1.6e9
+    # edges of a cell: 8 bytes that are kept, 16 listed, 32 while they are made symmetric, 12 in the network
+    assert need(1_000_000, 0, 15) - need(0, 0, 15) >= 1e6 * 30 * (8 + 16 + 32 + 12)
 
 
 def test_versions_are_given(gpu) -> None:

@@ -1,7 +1,8 @@
 """A stand-in for CuPy: NumPy behind a wall, so that an array of the host is refused where a device's is wanted.
 
 ``TRESET_FAKE_GPU`` says what goes wrong (words with commas between them): ``no-driver``, ``mismatch``, ``no-device``,
-``crash``, ``wrong-sum``, ``free=BYTES``, ``oom=STEP``, ``broken=STEP``, ``shatter``. A step is a function of the fakes.
+``crash``, ``wrong-sum``, ``free=BYTES``, ``oom=STEP``, ``broken=STEP``, ``shatter``,
+``lost-cell``. A step is a function of the fakes.
 """
 
 from __future__ import annotations

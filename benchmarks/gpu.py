@@ -85,7 +85,8 @@ def steps(backend: Any, x: Any, group: np.ndarray, run: Callable) -> list[Row]:
     """Every step of a backend on the same cells: time, memory, quality, and the bytes and operations of its floor."""
     rows: list[Row] = []
     n, p = x.shape
-    probe = np.random.default_rng(1).choice(n, size=min(n, 200), replace=False)
+    # each probe is compared with every cell on the host
+    probe = np.random.default_rng(1).choice(n, size=min(n, 200, max(20, 10**8 // n)), replace=False)
 
     def step(name: str, work: Callable[[], Any], size: float, operations: float, judge: Callable[[Any], float]) -> Any:
         before = moved(backend)
@@ -189,6 +190,8 @@ def main(arguments: list[str]) -> int:
         print(f"{size}", flush=True)
         x, group = cells(n, p)
         mine = steps(gpu, x, group, measured)
+        # the next size starts with an empty device
+        gpu.release()
         other = steps(cpu, x, group, on_host) if n <= asked.cpu_cells else [None] * len(mine)
         for a, b in zip(mine, other, strict=True):
             floor = max(a["floor"][0] / device[0], a["floor"][1] / device[1]) if device else None

@@ -10,7 +10,8 @@ What is given to :meth:`GpuBackend.hold` first is sent once and used by every st
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate
 
 import numpy as np
@@ -86,11 +87,12 @@ class GpuBackend:
         one_pool(need)
         self._network: tuple[sparse.csr_matrix, np.ndarray | None, Any] | None = None
         self._near: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._shell: AnnData | None = None
 
     def release(self) -> None:
         """Keep nothing on the device."""
         self.resident.clear()
-        self._network = self._near = None
+        self._network = self._near = self._shell = None
 
     def hold[Array: (np.ndarray, sparse.csr_matrix)](self, x: Array) -> Array:
         """A copy that cannot be changed; it is sent once, by the first step that takes it, and kept while it fits."""
@@ -151,24 +153,38 @@ class GpuBackend:
         """``rapids_singlecell.pp.neighbors``: exact up to :data:`EXACT_ROWS` cells, then by NN-descent; held."""
         import rapids_singlecell as rsc
 
-        cells, exact = _cells(self.resident.rows(x)), len(x) <= EXACT_ROWS
-        rsc.pp.neighbors(
-            cells,
-            n_neighbors=k,
-            n_pcs=None,
-            use_rep="X_rep",
-            rng=seed,
-            algorithm="brute" if exact else "nn_descent",
-            metric="euclidean",
-            metric_kwds={},
-            algorithm_kwds={} if exact else {"intermediate_graph_degree": max(_CANDIDATES, 3 * k)},
-            method="umap",
-            key_added="near",
-        )
-        # rapids-singlecell takes distances and connectivities to the host
-        for found in cells.obsp.values():
-            self.resident.taken += found.data.nbytes + found.indices.nbytes + found.indptr.nbytes
-        return frozen(sparse.csr_matrix(cells.obsp["near_connectivities"]))
+        exact = len(x) <= EXACT_ROWS
+        with self._carrying(x) as cells:
+            rsc.pp.neighbors(
+                cells,
+                n_neighbors=k,
+                n_pcs=None,
+                use_rep="X_rep",
+                rng=seed,
+                algorithm="brute" if exact else "nn_descent",
+                metric="euclidean",
+                metric_kwds={},
+                algorithm_kwds={} if exact else {"intermediate_graph_degree": max(_CANDIDATES, 3 * k)},
+                method="umap",
+                key_added="near",
+            )
+            # rapids-singlecell takes distances and connectivities to the host
+            for found in cells.obsp.values():
+                self.resident.taken += found.data.nbytes + found.indices.nbytes + found.indptr.nbytes
+            return frozen(sparse.csr_matrix(cells.obsp["near_connectivities"]))
+
+    @contextmanager
+    def _carrying(self, x: np.ndarray) -> Iterator[AnnData]:
+        """An AnnData with ``x`` on the device as its representation; one for all steps, as it names every cell."""
+        if self._shell is None or self._shell.n_obs != len(x):
+            self._shell = _cells(len(x))
+        cells = self._shell
+        cells.obsm["X_rep"] = self.resident.rows(x)
+        try:
+            yield cells
+        finally:
+            for part in (cells.obsm, cells.obsp, cells.uns):
+                part.clear()
 
     @_step("Leiden")
     def leiden(
@@ -220,27 +236,27 @@ class GpuBackend:
         # the clusters are found: their network's memory is for the layout
         self._network = None
         start = placed(self.pca(x, 2, seed).scores, seed)
-        cells = _cells(self.resident.rows(x))
-        cells.obsp["near_connectivities"] = self.resident.graph(graph)
-        cells.uns["near"] = {
-            "connectivities_key": "near_connectivities",
-            "distances_key": "near_distances",
-            "params": {"method": "umap", "metric": "euclidean", "use_rep": "X_rep"},
-        }
-        rsc.tl.umap(
-            cells,
-            min_dist=min_dist,
-            spread=1.0,
-            n_components=2,
-            maxiter=epochs,
-            alpha=1.0,
-            negative_sample_rate=5,
-            init_pos=self.resident.send(start, np.float32),
-            rng=seed,
-            key_added="layout",
-            neighbors_key="near",
-        )
-        layout = np.asarray(cells.obsm["layout"], dtype=np.float32)
+        with self._carrying(x) as cells:
+            cells.obsp["near_connectivities"] = self.resident.graph(graph)
+            cells.uns["near"] = {
+                "connectivities_key": "near_connectivities",
+                "distances_key": "near_distances",
+                "params": {"method": "umap", "metric": "euclidean", "use_rep": "X_rep"},
+            }
+            rsc.tl.umap(
+                cells,
+                min_dist=min_dist,
+                spread=1.0,
+                n_components=2,
+                maxiter=epochs,
+                alpha=1.0,
+                negative_sample_rate=5,
+                init_pos=self.resident.send(start, np.float32),
+                rng=seed,
+                key_added="layout",
+                neighbors_key="near",
+            )
+            layout = np.asarray(cells.obsm["layout"], dtype=np.float32)
         self.resident.taken += layout.nbytes
         return layout
 
@@ -249,7 +265,8 @@ class GpuBackend:
         """``rapids_singlecell.pp.harmony_integrate`` in float64, the version of Harmony that harmonypy 2 has."""
         import rapids_singlecell as rsc
 
-        cells = _cells(self.resident.send(x, np.float32))
+        cells = _cells(len(x))
+        cells.obsm["X_rep"] = self.resident.send(x, np.float32)
         cells.obs["batch"] = batch.astype(str)
         cells.obs["batch"] = cells.obs["batch"].astype("category")
         rsc.pp.harmony_integrate(
@@ -300,10 +317,8 @@ class GpuBackend:
         return scores, None if threshold is None else float(threshold)
 
 
-def _cells(x: Any) -> AnnData:
-    """An AnnData that carries ``x``, which is on the device, as its representation."""
+def _cells(n: int) -> AnnData:
+    """An AnnData of ``n`` cells and nothing else."""
     import anndata
 
-    cells = anndata.AnnData(np.zeros((len(x), 1), np.float32))
-    cells.obsm["X_rep"] = x
-    return cells
+    return anndata.AnnData(np.zeros((n, 1), np.float32))

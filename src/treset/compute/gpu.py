@@ -2,7 +2,7 @@
 
 What makes it repeatable: exact neighbours (NN-descent above :data:`EXACT_ROWS` only), float64 in Leiden (float32 does
 not repeat beyond some 75,000 nodes), fixed seeds, a layout that starts from principal components, and every parameter
-named (rapids-singlecell reads presets from the environment and from ``.env`` files).
+named (:mod:`.rapids`; rapids-singlecell reads presets from the environment and from ``.env`` files).
 
 What is given to :meth:`GpuBackend.hold` first is sent once and used by every step that follows (:mod:`.resident`).
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate
 import numpy as np
 from scipy import sparse
 
+from treset.compute import rapids
 from treset.compute.communities import communities, network
 from treset.compute.cpu import same_rows
 from treset.compute.device import DeviceError, on_device, one_pool, resident_bytes
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 #: Above this many rows the graph's neighbours are searched by NN-descent (recall about 0.99) instead of exactly.
 EXACT_ROWS = 500_000
-
-#: Candidates that NN-descent keeps while it searches; more than its default of 1.5 k, for the recall.
-_CANDIDATES = 128
-
 
 type _Method[**P, R] = Callable[Concatenate[GpuBackend, P], R]
 
@@ -151,24 +148,8 @@ class GpuBackend:
     @_step("the neighbour graph")
     def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:
         """``rapids_singlecell.pp.neighbors``: exact up to :data:`EXACT_ROWS` cells, then by NN-descent; held."""
-        import rapids_singlecell as rsc
-
-        exact = len(x) <= EXACT_ROWS
         with self._carrying(x) as cells:
-            rsc.pp.neighbors(
-                cells,
-                n_neighbors=k,
-                n_pcs=None,
-                use_rep="X_rep",
-                rng=seed,
-                algorithm="brute" if exact else "nn_descent",
-                metric="euclidean",
-                metric_kwds={},
-                algorithm_kwds={} if exact else {"intermediate_graph_degree": max(_CANDIDATES, 3 * k)},
-                method="umap",
-                key_added="near",
-            )
-            # rapids-singlecell takes distances and connectivities to the host
+            rapids.neighbors(cells, k, len(x) <= EXACT_ROWS, seed)
             for found in cells.obsp.values():
                 self.resident.taken += found.data.nbytes + found.indices.nbytes + found.indptr.nbytes
             return frozen(sparse.csr_matrix(cells.obsp["near_connectivities"]))
@@ -231,90 +212,28 @@ class GpuBackend:
     @_step("UMAP")
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
         """``rapids_singlecell.tl.umap`` started, as the CPU's, from two principal components and a little noise."""
-        import rapids_singlecell as rsc
-
         # the clusters are found: their network's memory is for the layout
         self._network = None
-        start = placed(self.pca(x, 2, seed).scores, seed)
+        start = self.resident.send(placed(self.pca(x, 2, seed).scores, seed), np.float32)
         with self._carrying(x) as cells:
             cells.obsp["near_connectivities"] = self.resident.graph(graph)
-            cells.uns["near"] = {
-                "connectivities_key": "near_connectivities",
-                "distances_key": "near_distances",
-                "params": {"method": "umap", "metric": "euclidean", "use_rep": "X_rep"},
-            }
-            rsc.tl.umap(
-                cells,
-                min_dist=min_dist,
-                spread=1.0,
-                n_components=2,
-                maxiter=epochs,
-                alpha=1.0,
-                negative_sample_rate=5,
-                init_pos=self.resident.send(start, np.float32),
-                rng=seed,
-                key_added="layout",
-                neighbors_key="near",
-            )
-            layout = np.asarray(cells.obsm["layout"], dtype=np.float32)
+            layout = rapids.umap(cells, start, min_dist, epochs, seed)
         self.resident.taken += layout.nbytes
         return layout
 
     @_step("Harmony")
     def harmony(self, x: np.ndarray, batch: np.ndarray, seed: int) -> np.ndarray:
         """``rapids_singlecell.pp.harmony_integrate`` in float64, the version of Harmony that harmonypy 2 has."""
-        import rapids_singlecell as rsc
-
         cells = _cells(len(x))
         cells.obsm["X_rep"] = self.resident.send(x, np.float32)
-        cells.obs["batch"] = batch.astype(str)
-        cells.obs["batch"] = cells.obs["batch"].astype("category")
-        rsc.pp.harmony_integrate(
-            cells,
-            key="batch",
-            basis="X_rep",
-            adjusted_basis="X_harmony",
-            dtype=np.float64,
-            flavor="harmony2",
-            max_iter_harmony=10,
-            sigma=0.1,
-            theta=2.0,
-            tau=0,
-            alpha=0.2,
-            batch_prune_threshold=1e-5,
-            block_proportion=0.05,
-            rng=seed,
-            verbose=False,
-        )
-        moved = cells.obsm["X_harmony"]
+        moved = rapids.harmony(cells, batch, seed)
         self.resident.taken += moved.nbytes
         return np.ascontiguousarray(moved, dtype=np.float32)
 
     @_step("Scrublet")
     def scrublet(self, counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, float | None]:
-        """``rapids_singlecell.pp.scrublet``."""
-        import anndata
-        import rapids_singlecell as rsc
-
-        cells = anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
-        rsc.get.anndata_to_GPU(cells)
-        rsc.pp.scrublet(
-            cells,
-            sim_doublet_ratio=2.0,
-            expected_doublet_rate=0.05,
-            stdev_doublet_rate=0.02,
-            synthetic_doublet_umi_subsampling=1.0,
-            knn_dist_metric="euclidean",
-            normalize_variance=True,
-            log_transform=False,
-            mean_center=True,
-            n_prin_comps=int(min(30, min(counts.shape) - 1)),
-            verbose=False,
-            rng=seed,
-        )
-        threshold = cells.uns["scrublet"].get("threshold")
-        scores = cells.obs["doublet_score"].to_numpy(dtype=np.float64)
-        return scores, None if threshold is None else float(threshold)
+        """``rapids_singlecell.pp.scrublet``; it moves its data itself, uncounted."""
+        return rapids.scrublet(counts, seed)
 
 
 def _cells(n: int) -> AnnData:

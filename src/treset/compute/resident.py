@@ -120,7 +120,8 @@ class Pieces:
         size = x.nbytes if isinstance(x, np.ndarray) else x.data.nbytes + x.indices.nbytes + x.indptr.nbytes
         self._stay = size <= resident.limit
         self._sent: list[Any] = []
-        self._whole = resident.rows(x) if is_frozen(x) and x.dtype == np.float32 else None
+        dense = isinstance(x, np.ndarray) and x.dtype == np.float32 and is_frozen(x)
+        self._whole = resident.rows(x) if dense else None
 
     def __iter__(self) -> Iterator[tuple[slice, Any]]:
         """Each part's rows and the part: dense, float64."""

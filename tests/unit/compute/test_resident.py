@@ -171,6 +171,9 @@ def test_principal_components_take_their_rows_once(gpu, moved: list, fake_gpu: p
         again = gpu.pca(given, 5, 0)
         assert sum(sent(moved)) == 2 * size and np.array_equal(found.scores, again.scores)
         gpu.resident.limit = limit
+    # a held matrix is the same cells
+    for held in (gpu.hold(x), gpu.hold(stored)):
+        assert np.array_equal(gpu.pca(held, 5, 0).scores, again.scores)
     # values of another type lose nothing on their way
     assert np.allclose(
         gpu.pca(x.astype(np.float64) + 1e-9, 5, 0).mean, x.mean(axis=0, dtype=np.float64) + 1e-9, 0, 1e-12

@@ -24,7 +24,7 @@ from treset.compute.device import DeviceError, on_device, one_pool, resident_byt
 from treset.compute.interface import Choice, PcaResult
 from treset.compute.layout import placed
 from treset.compute.nearest import nearest
-from treset.compute.resident import Pieces, Resident, frozen, is_frozen
+from treset.compute.resident import Pieces, Place, Resident, frozen, is_frozen, place
 from treset.compute.som import som
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class GpuBackend:
         # before the pool takes its share
         self.resident = Resident(resident_bytes())
         one_pool(need)
-        self._network: tuple[sparse.csr_matrix, np.ndarray | None, Any] | None = None
-        self._near: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._network: tuple[Place | None, np.ndarray | None, Any] | None = None
+        self._near: tuple[Place, np.ndarray, np.ndarray] | None = None
         self._shell: AnnData | None = None
 
     def release(self) -> None:
@@ -97,6 +97,7 @@ class GpuBackend:
 
     def versions(self) -> dict[str, str]:
         """Versions of the GPU's libraries."""
+        import cugraph
         import cuml
         import cupy
         import rapids_singlecell
@@ -104,6 +105,7 @@ class GpuBackend:
         return {
             "rapids-singlecell": str(rapids_singlecell.__version__),
             "cuml": str(cuml.__version__),
+            "cugraph": str(cugraph.__version__),
             "cupy": str(cupy.__version__),
         }
 
@@ -139,10 +141,11 @@ class GpuBackend:
         reference the widest search among its own rows is kept too, on the host: it answers the narrower ones.
         """
         k = min(k, len(reference))
-        if queries is not reference or not is_frozen(reference):
+        where = place(reference)
+        if queries is not reference or where is None:
             return nearest(self.resident, reference, queries, k)
-        if self._near is None or self._near[0] is not reference or self._near[1].shape[1] < k:
-            self._near = reference, *nearest(self.resident, reference, queries, k)
+        if self._near is None or self._near[0] != where or self._near[1].shape[1] < k:
+            self._near = where, *nearest(self.resident, reference, queries, k)
         return self._near[1][:, :k].copy(), self._near[2][:, :k].copy()
 
     @_step("the neighbour graph")
@@ -184,13 +187,13 @@ class GpuBackend:
         return communities(made, size, resolution, seed)
 
     def _network_of(self, graph: sparse.csr_matrix, rows: np.ndarray | None) -> Any:
-        known = self._network
-        if known is not None and known[0] is graph and is_frozen(graph) and same_rows(known[1], rows):
+        known, where = self._network, place(graph)
+        if known is not None and where is not None and known[0] == where and same_rows(known[1], rows):
             return known[2]
         # not two at a time
         self._network = known = None
         made = network(self.resident.graph(graph), None if rows is None else self.resident.send(rows, np.int64))
-        self._network = graph, None if rows is None else rows.copy(), made
+        self._network = where, None if rows is None else rows.copy(), made
         return made
 
     @_step("the self-organising map")

@@ -9,8 +9,8 @@ other arrays are sent each time.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,18 @@ Rows = np.ndarray | sparse.csr_matrix
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where values lie that cannot change; as long as this is held, no others can come to lie there."""
+
+    #: Address, shape, strides and type of each array.
+    where: tuple[tuple, ...]
+    memory: tuple[bytes, ...] = field(compare=False)
+
+
+@dataclass(frozen=True)
 class _Kept:
     value: Any
     size: int
-    #: The ``bytes`` behind it: held, so that no other array can come to lie there.
-    memory: tuple[bytes, ...]
 
 
 class Resident:
@@ -46,7 +53,7 @@ class Resident:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.sent = self.taken = 0
-        self._kept: OrderedDict[tuple, _Kept] = OrderedDict()
+        self._kept: OrderedDict[Place, _Kept] = OrderedDict()
 
     @property
     def size(self) -> int:
@@ -60,13 +67,12 @@ class Resident:
     def rows(self, x: np.ndarray) -> Any:
         """``x`` (n, p) on the device, C order, float32."""
         size = 4 * x.size
-        return self._get((x,), size, lambda: self.send(x, np.float32))
+        return self._get(place(x), size, lambda: self.send(x, np.float32))
 
     def graph(self, graph: sparse.csr_matrix) -> Any:
         """A graph on the device: ``cupyx``'s ``csr_matrix``, weights float32."""
-        arrays = (graph.data, graph.indices, graph.indptr)
         size = 4 * (graph.nnz * 2 + graph.shape[0] + 1)
-        return self._get(arrays, size, lambda: self.send(graph, np.float32))
+        return self._get(place(graph), size, lambda: self.send(graph, np.float32))
 
     def send(self, x: Any, dtype: Any) -> Any:
         """An array (C order) or a CSR matrix to the device, counted and not kept."""
@@ -88,17 +94,15 @@ class Resident:
         self.taken += found.nbytes
         return cupy.asnumpy(found)
 
-    def _get(self, arrays: Sequence[np.ndarray], size: int, make: Callable[[], Any]) -> Any:
-        memory = tuple(_memory(array) for array in arrays)
-        if None in memory or size > self.limit:
+    def _get(self, where: Place | None, size: int, make: Callable[[], Any]) -> Any:
+        if where is None or size > self.limit:
             return make()
-        key = tuple(map(_place, arrays))
-        if key not in self._kept:
+        if where not in self._kept:
             while self.size + size > self.limit:
                 self._kept.popitem(last=False)
-            self._kept[key] = _Kept(make(), size, memory)
-        self._kept.move_to_end(key)
-        return self._kept[key].value
+            self._kept[where] = _Kept(make(), size)
+        self._kept.move_to_end(where)
+        return self._kept[where].value
 
 
 class Pieces:
@@ -162,8 +166,17 @@ def frozen[Array: (np.ndarray, sparse.csr_matrix)](x: Array) -> Array:
 
 def is_frozen(x: Rows) -> bool:
     """Whether the values of ``x`` lie in memory that nothing can write to."""
+    return place(x) is not None
+
+
+def place(x: Rows) -> Place | None:
+    """Where the values of ``x`` lie; None: in memory that can be written to."""
     arrays = (x,) if isinstance(x, np.ndarray) else (x.data, x.indices, x.indptr)
-    return all(_memory(array) is not None for array in arrays)
+    memory = tuple(found for found in map(_memory, arrays) if found is not None)
+    if len(memory) < len(arrays):
+        return None
+    where = tuple((a.__array_interface__["data"][0], a.shape, a.strides, a.dtype.str) for a in arrays)
+    return Place(where, memory)
 
 
 def _memory(array: np.ndarray) -> bytes | None:
@@ -172,8 +185,3 @@ def _memory(array: np.ndarray) -> bytes | None:
     while isinstance(behind, np.ndarray):
         behind = behind.base
     return behind if isinstance(behind, bytes) else None
-
-
-def _place(array: np.ndarray) -> tuple:
-    """What tells an array from all others that are alive: where it lies and how it is read."""
-    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str

@@ -201,4 +201,4 @@ def test_the_estimate_grows_with_cells_and_holds_what_is_known() -> None:
 
 
 def test_versions_are_given(gpu) -> None:
-    assert set(gpu.versions()) == {"rapids-singlecell", "cuml", "cupy"} and CPU.versions() == {}
+    assert set(gpu.versions()) == {"rapids-singlecell", "cuml", "cugraph", "cupy"} and CPU.versions() == {}

@@ -127,6 +127,11 @@ def test_a_changed_graph_is_clustered_anew(gpu, cells: np.ndarray) -> None:
     rows = np.repeat(np.arange(700), np.diff(graph.indptr))
     graph.data[half[rows] != half[graph.indices]] = 0.0
     assert np.bincount(gpu.leiden(graph, 0.05, 0)).tolist() == [200, 150, 150, 150, 50]
+    # a held graph that is given other weights is another graph
+    held = gpu.hold(CPU.graph(cells, 15, 0))
+    assert np.array_equal(gpu.leiden(held, 0.05, 0), one)
+    held.data = gpu.hold(graph.data)
+    assert np.bincount(gpu.leiden(held, 0.05, 0)).tolist() == [200, 150, 150, 150, 50]
 
 
 def test_no_array_is_mistaken_for_one_that_is_gone(gpu) -> None:

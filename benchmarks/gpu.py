@@ -6,7 +6,8 @@
 Sizes are cells x columns; up to 100 columns are markers, more are genes (sparse counts, reduced to 50 components
 first). The CPU runs sizes of up to --cpu-cells. A step's floor is the larger of the bytes it cannot avoid over the
 memory's bandwidth (GB/s) and the operations it cannot avoid over the arithmetic rate (TFLOP/s, float32), which default
-to those of the device where it is known. Prints a table and writes benchmarks/results/gpu.json.
+to those of the device where it is known. What a step sends to the device and takes from it is told beside it: the cells
+are held, so that the first step that needs them sends them. Prints a table and writes benchmarks/results/gpu.json.
 """
 
 from __future__ import annotations
@@ -84,11 +85,17 @@ def steps(backend: Any, x: Any, group: np.ndarray, run: Callable) -> list[Row]:
     """Every step of a backend on the same cells: time, memory, quality, and the bytes and operations of its floor."""
     rows: list[Row] = []
     n, p = x.shape
-    probe = np.random.default_rng(1).choice(n, size=min(n, 200), replace=False)
+    # each probe is compared with every cell on the host
+    probe = np.random.default_rng(1).choice(n, size=min(n, 200, max(20, 10**8 // n)), replace=False)
 
     def step(name: str, work: Callable[[], Any], size: float, operations: float, judge: Callable[[Any], float]) -> Any:
+        before = moved(backend)
         found, seconds, peak = run(work)
-        rows.append({"step": name, "s": seconds, "bytes": peak, "quality": judge(found), "floor": (size, operations)})
+        sent, taken = (after - start for after, start in zip(moved(backend), before, strict=True))
+        rows.append(
+            {"step": name, "s": seconds, "bytes": peak, "sent": sent, "taken": taken, "quality": judge(found),
+             "floor": (size, operations)}
+        )  # fmt: skip
         print(f"  {backend.choice.used} {name}: {seconds:.2f} s", flush=True)
         return found
 
@@ -98,6 +105,7 @@ def steps(backend: Any, x: Any, group: np.ndarray, run: Callable) -> list[Row]:
         )
         x = found.scores
         p = x.shape[1]
+    x = backend.hold(x)
     brute = 2.0 * n * n * p
     step(
         "knn", lambda: backend.knn(x, x[probe], K), 4 * n * p, 2.0 * n * len(probe) * p,
@@ -118,6 +126,12 @@ def steps(backend: Any, x: Any, group: np.ndarray, run: Callable) -> list[Row]:
     return rows
 
 
+def moved(backend: Any) -> tuple[int, int]:
+    """Bytes that a backend has sent to its device and taken from it so far; none where it has no device."""
+    resident = getattr(backend, "resident", None)
+    return (0, 0) if resident is None else (resident.sent, resident.taken)
+
+
 def on_host(work: Callable[[], Any]) -> tuple[Any, float, int]:
     """As :func:`treset.compute.device.measured`, for the CPU; its memory is not measured."""
     start = time.perf_counter()
@@ -134,10 +148,24 @@ def floors(device: str, bandwidth: float | None, rate: float | None) -> tuple[fl
 
 def table(rows: list[Row]) -> str:
     """The rows as text."""
-    head = ("size", "step", "GPU s", "CPU s", "times", "peak GB", "quality GPU", "quality CPU", "floor s", "x floor")
+    head = (
+        "size",
+        "step",
+        "GPU s",
+        "CPU s",
+        "times",
+        "peak GB",
+        "sent GB",
+        "taken GB",
+        "quality GPU",
+        "quality CPU",
+        "floor s",
+        "x floor",
+    )
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
     for row in rows:
-        values = (row["gpu_s"], row["cpu_s"], row["speedup"], row["peak_gb"], row["quality_gpu"], row["quality_cpu"],
+        values = (row["gpu_s"], row["cpu_s"], row["speedup"], row["peak_gb"], row["sent_gb"], row["taken_gb"],
+                  row["quality_gpu"], row["quality_cpu"],
                   row["floor_s"], row["times_floor"])  # fmt: skip
         lines.append(" | ".join([row["size"], row["step"], *("-" if v is None else f"{v:.4g}" for v in values)]))
     return "\n".join(lines)
@@ -162,12 +190,15 @@ def main(arguments: list[str]) -> int:
         print(f"{size}", flush=True)
         x, group = cells(n, p)
         mine = steps(gpu, x, group, measured)
+        # the next size starts with an empty device
+        gpu.release()
         other = steps(cpu, x, group, on_host) if n <= asked.cpu_cells else [None] * len(mine)
         for a, b in zip(mine, other, strict=True):
             floor = max(a["floor"][0] / device[0], a["floor"][1] / device[1]) if device else None
             rows.append(
                 {"size": size, "step": a["step"], "gpu_s": a["s"], "cpu_s": b and b["s"],
-                 "speedup": b and b["s"] / a["s"], "peak_gb": a["bytes"] / 1e9, "quality_gpu": float(a["quality"]),
+                 "speedup": b and b["s"] / a["s"], "peak_gb": a["bytes"] / 1e9, "sent_gb": a["sent"] / 1e9,
+                 "taken_gb": a["taken"] / 1e9, "quality_gpu": float(a["quality"]),
                  "quality_cpu": b and float(b["quality"]), "floor_s": floor, "times_floor": floor and a["s"] / floor}
             )  # fmt: skip
     about = {

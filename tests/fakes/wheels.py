@@ -19,6 +19,8 @@ PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in (39, 34, 31, 28, 27, 24,
 DISTRIBUTIONS = {
     "rapids_singlecell": "rapids-singlecell-cu13",
     "cuml": "cuml-cu13",
+    "cugraph": "cugraph-cu13",
+    "cudf": "cudf-cu13",
     "rmm": "rmm-cu13",
     "cupy": "cupy-cuda13x",
     "cupyx": "cupy-cuda13x",

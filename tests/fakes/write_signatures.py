@@ -10,8 +10,12 @@ from pathlib import Path
 from tests.fakes.calls import all_calls
 from tests.fakes.wheels import DISTRIBUTIONS, SIGNATURES, Wheel, allowed, download
 
-#: rapids-singlecell asks for RAPIDS 25.12 or newer and for CuPy 14 or newer.
-REQUIREMENTS = (*allowed(), "cuml-cu13==25.12.0", "cuml-cu13", "rmm-cu13==25.12.0", "rmm-cu13", "cupy-cuda13x")
+#: rapids-singlecell asks for RAPIDS 25.12 or newer and for CuPy 14 or newer. No wheel of cuGraph before 26.8 was to be
+#: had; what treset calls of it is what rapids-singlecell calls, with the same keywords.
+REQUIREMENTS = (
+    *allowed(), "cuml-cu13==25.12.0", "cuml-cu13", "rmm-cu13==25.12.0", "rmm-cu13", "cudf-cu13==25.12.0", "cudf-cu13",
+    "cugraph-cu13==26.8.0", "cugraph-cu13", "cupy-cuda13x",
+)  # fmt: skip
 
 
 def signatures(wheel: Wheel, distribution: str) -> dict:

@@ -98,7 +98,46 @@ def test_leiden_repeats_beyond_75000_nodes(gpu) -> None:
     generator = np.random.default_rng(2)
     x = generator.normal(size=(150_000, 10)).astype(np.float32)
     graph = gpu.graph(x, 15, 0)
-    assert np.array_equal(gpu.leiden(graph, 1.0, 0), gpu.leiden(graph, 1.0, 0))
+    one, same_network = gpu.leiden(graph, 1.0, 0), gpu.leiden(graph, 1.0, 0)
+    gpu.release()
+    assert np.array_equal(one, same_network) and np.array_equal(one, gpu.leiden(graph, 1.0, 0))
+
+
+def test_leiden_is_that_of_rapids_singlecell(gpu, groups) -> None:
+    import anndata
+    import rapids_singlecell
+
+    graph = gpu.graph(groups[0], 15, 0)
+    cells = anndata.AnnData(np.zeros((graph.shape[0], 1), np.float32))
+    for resolution in (0.5, 1.0):
+        rapids_singlecell.tl.leiden(
+            cells, resolution=resolution, random_state=7, adjacency=sparse.csr_matrix(graph), dtype="float64",
+            use_weights=True, theta=1.0, n_iterations=100,
+        )  # fmt: skip
+        assert adjusted_rand_score(cells.obs["leiden"], gpu.leiden(graph, resolution, 7)) == 1.0
+
+
+def test_a_draw_cut_on_the_device_is_the_draw_cut_on_the_host(gpu, groups) -> None:
+    graph = gpu.graph(groups[0], 15, 0)
+    rows = np.sort(np.random.default_rng(5).choice(20_000, 16_000, replace=False))
+    part = sparse.csr_matrix(graph[rows][:, rows])
+    for resolution in (0.5, 1.0):
+        assert np.array_equal(gpu.leiden(graph, resolution, 3, rows), gpu.leiden(part, resolution, 3))
+
+
+def test_what_is_held_changes_no_result(gpu, groups) -> None:
+    x, held = groups[0], gpu.hold(groups[0])
+    for _ in range(2):
+        mine, other = gpu.knn(held, x[:500], 10), gpu.knn(x, x[:500], 10)
+        assert all(np.array_equal(a, b) for a, b in zip(mine, other, strict=True))
+    graph = gpu.graph(held, 15, 0)
+    assert (graph != gpu.graph(x, 15, 0)).nnz == 0
+    free = sparse.csr_matrix((graph.data.copy(), graph.indices.copy(), graph.indptr.copy()), graph.shape)
+    layouts = [gpu.umap(a, g, min_dist=0.5, epochs=20, seed=0) for a, g in ((held, graph), (x, free))]
+    assert np.array_equal(*layouts)
+    assert gpu.resident.size > 0
+    gpu.release()
+    assert gpu.resident.size == 0 and np.array_equal(gpu.leiden(graph, 1.0, 0), gpu.leiden(free, 1.0, 0))
 
 
 def test_the_graph_and_the_layout_repeat(gpu, groups) -> None:

@@ -4,8 +4,8 @@ One small interface, :class:`~treset.compute.interface.Backend`, two implementat
 once, in the job, on the node where it runs, and says what it chose and why.
 """
 
-from treset.compute.device import DeviceError, need
+from treset.compute.device import DeviceError, need, too_large
 from treset.compute.interface import Backend, Choice, PcaResult
 from treset.compute.select import open_backend
 
-__all__ = ["Backend", "Choice", "DeviceError", "PcaResult", "need", "open_backend"]
+__all__ = ["Backend", "Choice", "DeviceError", "PcaResult", "need", "open_backend", "too_large"]

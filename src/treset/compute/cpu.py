@@ -27,11 +27,15 @@ class CpuBackend:
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
         self._searched: tuple[np.ndarray, Searcher] | None = None
-        self._network: tuple[sparse.csr_matrix, Any] | None = None
+        self._network: tuple[sparse.csr_matrix, np.ndarray | None, Any] | None = None
 
     def versions(self) -> dict[str, str]:
         """None beyond those of treset's own dependencies, which are recorded anyway."""
         return {}
+
+    def hold[Array: (np.ndarray, sparse.csr_matrix)](self, x: Array) -> Array:
+        """``x`` itself: it is where it is needed."""
+        return x
 
     def pca(self, x: np.ndarray | sparse.csr_matrix, n_components: int, seed: int) -> PcaResult:
         """Exact PCA: by the covariance matrix when there are few columns, by ARPACK otherwise."""
@@ -60,14 +64,18 @@ class CpuBackend:
         """Fuzzy simplicial set (McInnes 2018, arXiv:1802.03426) on the neighbours of :meth:`knn`."""
         return fuzzy_graph(*self.knn(x, x, k))
 
-    def leiden(self, graph: sparse.csr_matrix, resolution: float, seed: int) -> np.ndarray:
+    def leiden(
+        self, graph: sparse.csr_matrix, resolution: float, seed: int, rows: np.ndarray | None = None
+    ) -> np.ndarray:
         """igraph's Leiden (Traag 2019, doi:10.1038/s41598-019-41695-z) on the upper triangle, two iterations."""
         import igraph
 
         # a draw is clustered at every resolution: its network is built once
-        if self._network is None or self._network[0] is not graph:
-            self._network = graph, _network(graph)
-        network = self._network[1]
+        known = self._network
+        if known is None or known[0] is not graph or not same_rows(known[1], rows):
+            part = graph if rows is None else graph[rows][:, rows]
+            self._network = known = graph, None if rows is None else rows.copy(), _network(part)
+        network = known[2]
         igraph.set_random_number_generator(random.Random(seed))
         try:
             parts = network.community_leiden(
@@ -77,9 +85,12 @@ class CpuBackend:
             igraph.set_random_number_generator(random)
         return by_size(np.asarray(parts.membership))
 
-    def som(self, x: np.ndarray, side: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    def som(
+        self, x: np.ndarray, side: int, epochs: int, seed: int, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """By NumPy."""
-        return som(x, side, epochs, seed)
+        cells = x if rows is None else x[rows]
+        return som(cells, cells, side, epochs, seed)
 
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
         """umap-learn on the given graph, started from two principal components; serial, hence the same for a seed."""
@@ -131,6 +142,11 @@ def by_size(labels: np.ndarray) -> np.ndarray:
     rank = np.empty(len(names), dtype=np.int32)
     rank[np.lexsort((names, -counts))] = np.arange(len(names), dtype=np.int32)
     return rank[inverse]
+
+
+def same_rows(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Whether two draws are the same; None is all cells."""
+    return one is other if one is None or other is None else np.array_equal(one, other)
 
 
 def _network(graph: sparse.csr_matrix) -> Any:

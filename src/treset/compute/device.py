@@ -17,6 +17,9 @@ from treset.errors import TresetError
 #: Matrices on the device are handled in parts of at most this many bytes; their indices then fit 32 bits.
 CHUNK_BYTES = 1 << 28
 
+#: Edges that cuGraph takes into one network; CuPy's sparse matrices end at 2^31 - 1.
+MOST_EDGES = 2_147_483_100
+
 _MEMORY = ("out of memory", "out_of_memory", "outofmemory", "std::bad_alloc", "cudaerrormemoryallocation")
 _CUDA = re.compile(r"\b(cuda|cublas|cusolver|cusparse|cugraph|cuvs|nvrtc|rmm|raft)")
 
@@ -112,6 +115,13 @@ def one_pool(need: int) -> None:
     _POOLS.append(start)
 
 
+def resident_bytes() -> int:
+    """Bytes that are kept on the device between steps at most: a quarter of what is free now."""
+    import cupy
+
+    return cupy.cuda.runtime.memGetInfo()[0] // 4
+
+
 def measured[R](run: Callable[[], R]) -> tuple[R, float, int]:
     """Run something on the device and measure it; for benchmarks, after the backend was opened.
 
@@ -135,10 +145,12 @@ def measured[R](run: Callable[[], R]) -> tuple[R, float, int]:
 
 
 def need(cells: int, columns: int, neighbors: int) -> int:
-    """Bytes of device memory that the cohort job takes at its peak, estimated.
+    """Bytes of device memory that a job takes at its peak, estimated.
 
-    From the libraries' code (not measured on a device): a graph of 15 neighbours takes about 1.6 kB a cell while Leiden
-    runs, coordinates are held three times, and the CUDA context, the kernels and their workspace take 1.5 GB.
+    From the libraries' code (not measured on a device): an edge of the graph, of which a cell stores twice its
+    neighbours at most, takes 80 bytes while Leiden's network is built (8 in the graph that is kept, 16 in the list of
+    edges, 32 while cuGraph makes it symmetric, 12 in its network, and workspace); coordinates are held three times; the
+    CUDA context, the kernels and their workspace take 1.5 GB.
 
     Parameters
     ----------
@@ -147,9 +159,28 @@ def need(cells: int, columns: int, neighbors: int) -> int:
     columns
         Coordinates of a cell.
     neighbors
-        Of the graph.
+        Of the graph; 0: there is none.
     """
-    return int(1.5e9 + cells * (12 * columns + 1600 * neighbors / 15))
+    return int(1.5e9 + cells * (12 * columns + 80 * 2 * neighbors))
+
+
+def too_large(cells: int, neighbors: int) -> str:
+    """Why no GPU holds the graph, whatever its memory: the edges are counted by 32 bits; "" where it may.
+
+    Parameters
+    ----------
+    cells
+        Cells of the sketch.
+    neighbors
+        Of the graph, which stores twice as many edges a cell at most.
+    """
+    edges = 2 * cells * neighbors
+    if edges <= MOST_EDGES:
+        return ""
+    return (
+        f"a graph of {cells:,} cells and {neighbors} neighbours has up to {edges:,} edges, and cuGraph holds "
+        f"{MOST_EDGES:,} at most: lower cohort.sketch_cells or cohort.neighbors"
+    )
 
 
 def _words(error: BaseException) -> Iterator[str]:

@@ -1,24 +1,31 @@
-"""The GPU backend: RAPIDS through rapids-singlecell.
+"""The GPU backend: RAPIDS through rapids-singlecell, cuML and cuGraph.
 
 What makes it repeatable: exact neighbours (NN-descent above :data:`EXACT_ROWS` only), float64 in Leiden (float32 does
 not repeat beyond some 75,000 nodes), fixed seeds, a layout that starts from principal components, and every parameter
-named (rapids-singlecell reads presets from the environment and from ``.env`` files).
+named (:mod:`.rapids`; rapids-singlecell reads presets from the environment and from ``.env`` files).
+
+What is given to :meth:`GpuBackend.hold` first is sent once and used by every step that follows (:mod:`.resident`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate
 
 import numpy as np
 from scipy import sparse
 
-from treset.compute.cpu import by_size
-from treset.compute.device import CHUNK_BYTES, on_device, one_pool
+from treset.compute import rapids
+from treset.compute.communities import communities, network
+from treset.compute.cpu import same_rows
+from treset.compute.device import DeviceError, on_device, one_pool, resident_bytes
 from treset.compute.interface import Choice, PcaResult
 from treset.compute.layout import placed
+from treset.compute.nearest import nearest
+from treset.compute.resident import Pieces, Place, Resident, frozen, is_frozen, place
 from treset.compute.som import som
-from treset.errors import TresetError
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,8 +33,26 @@ if TYPE_CHECKING:
 #: Above this many rows the graph's neighbours are searched by NN-descent (recall about 0.99) instead of exactly.
 EXACT_ROWS = 500_000
 
-#: Candidates that NN-descent keeps while it searches; more than its default of 1.5 k, for the recall.
-_CANDIDATES = 128
+type _Method[**P, R] = Callable[Concatenate[GpuBackend, P], R]
+
+
+def _step[**P, R](name: str) -> Callable[[_Method[P, R]], _Method[P, R]]:
+    """A step on the device: what fails there is a :class:`DeviceError`, and nothing is kept there any more."""
+
+    def wrap(method: _Method[P, R]) -> _Method[P, R]:
+        guarded = on_device(name)(method)
+
+        @functools.wraps(method)
+        def run(self: GpuBackend, *args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return guarded(self, *args, **kwargs)
+            except DeviceError:
+                self.release()
+                raise
+
+        return run
+
+    return wrap
 
 
 class GpuBackend:
@@ -40,19 +65,39 @@ class GpuBackend:
     need
         Bytes that the memory pool starts with.
 
+    Attributes
+    ----------
+    resident
+        What is kept on the device, and how much was moved.
+
     Raises
     ------
     DeviceError
-        By every method, where the device fails or its memory is too small.
+        By every method, where the device fails or its memory is too small; nothing is kept on the device then.
     """
 
     @on_device("setting up its memory pool")
     def __init__(self, choice: Choice, need: int = 0) -> None:
         self.choice = choice
+        # before the pool takes its share
+        self.resident = Resident(resident_bytes())
         one_pool(need)
+        self._network: tuple[Place | None, np.ndarray | None, Any] | None = None
+        self._near: tuple[Place, np.ndarray, np.ndarray] | None = None
+        self._shell: AnnData | None = None
+
+    def release(self) -> None:
+        """Keep nothing on the device."""
+        self.resident.clear()
+        self._network = self._near = self._shell = None
+
+    def hold[Array: (np.ndarray, sparse.csr_matrix)](self, x: Array) -> Array:
+        """A copy that cannot be changed; it is sent once, by the first step that takes it, and kept while it fits."""
+        return frozen(x)
 
     def versions(self) -> dict[str, str]:
         """Versions of the GPU's libraries."""
+        import cugraph
         import cuml
         import cupy
         import rapids_singlecell
@@ -60,19 +105,20 @@ class GpuBackend:
         return {
             "rapids-singlecell": str(rapids_singlecell.__version__),
             "cuml": str(cuml.__version__),
+            "cugraph": str(cugraph.__version__),
             "cupy": str(cupy.__version__),
         }
 
-    @on_device("the principal components")
+    @_step("the principal components")
     def pca(self, x: np.ndarray | sparse.csr_matrix, n_components: int, seed: int) -> PcaResult:
-        """PCA by the covariance matrix, in float64 on the device, rows in parts."""
+        """PCA by the covariance matrix, in float64 on the device, rows in parts, which are sent once where they fit."""
         import cupy
 
         n, p = x.shape
         k = min(n_components, p, n - 1)
         total, gram = cupy.zeros(p, dtype=np.float64), cupy.zeros((p, p), dtype=np.float64)
-        for part in _parts(n, 8 * p):
-            rows = _dense(x[part])
+        pieces = Pieces(self.resident, x, 8 * p)
+        for _, rows in pieces:
             total += rows.sum(axis=0)
             gram += rows.T @ rows
         mean = total / n
@@ -82,204 +128,119 @@ class GpuBackend:
         largest = vectors[cupy.abs(vectors).argmax(axis=0), cupy.arange(k)]
         components = (vectors * cupy.sign(largest)).T
         scores = np.empty((n, k), dtype=np.float32)
-        for part in _parts(n, 8 * p):
-            scores[part] = cupy.asnumpy(_dense(x[part]) @ components.T - mean @ components.T)
+        for part, rows in pieces:
+            scores[part] = self.resident.take((rows @ components.T - mean @ components.T).astype(np.float32))
         ratio = cupy.maximum(values, 0.0) / cupy.trace(covariance)
-        return PcaResult(scores, cupy.asnumpy(components), cupy.asnumpy(mean), cupy.asnumpy(ratio))
+        return PcaResult(scores, *map(self.resident.take, (components, mean, ratio)))
 
-    @on_device("the search for neighbours")
+    @_step("the search for neighbours")
     def knn(self, reference: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Exact neighbours by cuML, queries in parts; distances are measured again, without its cancellation."""
-        import cupy
-        from cuml.neighbors import NearestNeighbors
+        """Exact neighbours by cuML, queries in parts; distances are measured again, without its cancellation.
 
-        k, p = min(k, len(reference)), reference.shape[1]
-        rows = cupy.asarray(reference, dtype=np.float32)
-        model = NearestNeighbors(n_neighbors=k, algorithm="brute", metric="euclidean", output_type="cupy")
-        model.fit(rows)
-        indices = np.empty((len(queries), k), dtype=np.int64)
-        distances = np.empty((len(queries), k), dtype=np.float32)
-        for part in _parts(len(queries), 4 * k * p):
-            asked = cupy.asarray(queries[part], dtype=np.float32)
-            _, found = model.kneighbors(asked, n_neighbors=k, return_distance=True)
-            # |a|^2 + |b|^2 - 2ab in float32 loses the small distances
-            apart = cupy.sqrt(((rows[found] - asked[:, None, :]) ** 2).sum(axis=2))
-            order = cupy.argsort(apart, axis=1)
-            indices[part] = cupy.asnumpy(cupy.take_along_axis(found, order, axis=1))
-            distances[part] = cupy.asnumpy(cupy.take_along_axis(apart, order, axis=1))
-        return indices, distances
+        cuML builds no index for an exact search, so that a reference which is held is all that can be kept. Of a held
+        reference the widest search among its own rows is kept too, on the host: it answers the narrower ones.
+        """
+        k = min(k, len(reference))
+        where = place(reference)
+        if queries is not reference or where is None:
+            return nearest(self.resident, reference, queries, k)
+        if self._near is None or self._near[0] != where or self._near[1].shape[1] < k:
+            self._near = where, *nearest(self.resident, reference, queries, k)
+        return self._near[1][:, :k].copy(), self._near[2][:, :k].copy()
 
-    @on_device("the neighbour graph")
+    @_step("the neighbour graph")
     def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:
-        """``rapids_singlecell.pp.neighbors``: exact up to :data:`EXACT_ROWS` cells, then by NN-descent."""
-        import rapids_singlecell as rsc
+        """``rapids_singlecell.pp.neighbors``: exact up to :data:`EXACT_ROWS` cells, then by NN-descent; held."""
+        with self._carrying(x) as cells:
+            rapids.neighbors(cells, k, len(x) <= EXACT_ROWS, seed)
+            for found in cells.obsp.values():
+                self.resident.taken += found.data.nbytes + found.indices.nbytes + found.indptr.nbytes
+            return frozen(sparse.csr_matrix(cells.obsp["near_connectivities"]))
 
-        cells, exact = _cells(x), len(x) <= EXACT_ROWS
-        rsc.pp.neighbors(
-            cells,
-            n_neighbors=k,
-            n_pcs=None,
-            use_rep="X_rep",
-            rng=seed,
-            algorithm="brute" if exact else "nn_descent",
-            metric="euclidean",
-            metric_kwds={},
-            algorithm_kwds={} if exact else {"intermediate_graph_degree": max(_CANDIDATES, 3 * k)},
-            method="umap",
-            key_added="near",
-        )
-        return sparse.csr_matrix(cells.obsp["near_connectivities"])
+    @contextmanager
+    def _carrying(self, x: np.ndarray) -> Iterator[AnnData]:
+        """An AnnData with ``x`` on the device as its representation; one for all steps, as it names every cell."""
+        if self._shell is None or self._shell.n_obs != len(x):
+            self._shell = _cells(len(x))
+        cells = self._shell
+        cells.obsm["X_rep"] = self.resident.rows(x)
+        try:
+            yield cells
+        finally:
+            for part in (cells.obsm, cells.obsp, cells.uns):
+                part.clear()
 
-    @on_device("Leiden")
-    def leiden(self, graph: sparse.csr_matrix, resolution: float, seed: int) -> np.ndarray:
-        """``rapids_singlecell.tl.leiden`` in float64.
+    @_step("Leiden")
+    def leiden(
+        self, graph: sparse.csr_matrix, resolution: float, seed: int, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """cuGraph's Leiden in float64; the network of the last draw is kept for its other resolutions.
 
         Raises
         ------
         TresetError
             It broke the graph down into clusters smaller than a cell's neighbourhood, which it has been seen to do.
         """
-        import rapids_singlecell as rsc
+        made = self._network_of(graph, rows)
+        size = graph.shape[0] if rows is None else len(rows)
+        self.resident.taken += 8 * size
+        return communities(made, size, resolution, seed)
 
-        n = graph.shape[0]
-        cells = _cells(np.zeros((n, 1), np.float32))
-        rsc.tl.leiden(
-            cells,
-            resolution=float(resolution),
-            rng=seed,
-            theta=1.0,
-            restrict_to=None,
-            key_added="leiden",
-            adjacency=sparse.csr_matrix(graph),
-            n_iterations=100,
-            use_weights=True,
-            dtype="float64",
-            use_dask=False,
-        )
-        labels = by_size(cells.obs["leiden"].astype(int).to_numpy())
-        _guard(labels, resolution)
-        return labels
+    def _network_of(self, graph: sparse.csr_matrix, rows: np.ndarray | None) -> Any:
+        known, where = self._network, place(graph)
+        if known is not None and where is not None and known[0] == where and same_rows(known[1], rows):
+            return known[2]
+        # not two at a time
+        self._network = known = None
+        made = network(self.resident.graph(graph), None if rows is None else self.resident.send(rows, np.int64))
+        self._network = where, None if rows is None else rows.copy(), made
+        return made
 
-    @on_device("the self-organising map")
-    def som(self, x: np.ndarray, side: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    @_step("the self-organising map")
+    def som(
+        self, x: np.ndarray, side: int, epochs: int, seed: int, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The code of the CPU by CuPy; the rows stay on the device for all epochs."""
         import cupy
 
-        return som(x, side, epochs, seed, cupy)
+        drawn = x if rows is None else x[rows]
+        if not is_frozen(x) or x.dtype != np.float32:
+            cells = self.resident.send(drawn, x.dtype)
+        else:
+            cells = self.resident.rows(x)
+            cells = cells if rows is None else cells[self.resident.send(rows, np.int64)]
+        codes, node = som(drawn, cells, side, epochs, seed, cupy)
+        return self.resident.take(codes), self.resident.take(node)
 
-    @on_device("UMAP")
+    @_step("UMAP")
     def umap(self, x: np.ndarray, graph: sparse.csr_matrix, *, min_dist: float, epochs: int, seed: int) -> np.ndarray:
         """``rapids_singlecell.tl.umap`` started, as the CPU's, from two principal components and a little noise."""
-        import rapids_singlecell as rsc
+        # the clusters are found: their network's memory is for the layout
+        self._network = None
+        start = self.resident.send(placed(self.pca(x, 2, seed).scores, seed), np.float32)
+        with self._carrying(x) as cells:
+            cells.obsp["near_connectivities"] = self.resident.graph(graph)
+            layout = rapids.umap(cells, start, min_dist, epochs, seed)
+        self.resident.taken += layout.nbytes
+        return layout
 
-        cells = _cells(x)
-        cells.obsp["near_connectivities"] = sparse.csr_matrix(graph)
-        cells.uns["near"] = {
-            "connectivities_key": "near_connectivities",
-            "distances_key": "near_distances",
-            "params": {"method": "umap", "metric": "euclidean", "use_rep": "X_rep"},
-        }
-        rsc.tl.umap(
-            cells,
-            min_dist=min_dist,
-            spread=1.0,
-            n_components=2,
-            maxiter=epochs,
-            alpha=1.0,
-            negative_sample_rate=5,
-            init_pos=placed(self.pca(x, 2, seed).scores, seed),
-            rng=seed,
-            key_added="layout",
-            neighbors_key="near",
-        )
-        return np.asarray(cells.obsm["layout"], dtype=np.float32)
-
-    @on_device("Harmony")
+    @_step("Harmony")
     def harmony(self, x: np.ndarray, batch: np.ndarray, seed: int) -> np.ndarray:
         """``rapids_singlecell.pp.harmony_integrate`` in float64, the version of Harmony that harmonypy 2 has."""
-        import rapids_singlecell as rsc
+        cells = _cells(len(x))
+        cells.obsm["X_rep"] = self.resident.send(x, np.float32)
+        moved = rapids.harmony(cells, batch, seed)
+        self.resident.taken += moved.nbytes
+        return np.ascontiguousarray(moved, dtype=np.float32)
 
-        cells = _cells(x)
-        cells.obs["batch"] = batch.astype(str)
-        cells.obs["batch"] = cells.obs["batch"].astype("category")
-        rsc.pp.harmony_integrate(
-            cells,
-            key="batch",
-            basis="X_rep",
-            adjusted_basis="X_harmony",
-            dtype=np.float64,
-            flavor="harmony2",
-            max_iter_harmony=10,
-            sigma=0.1,
-            theta=2.0,
-            tau=0,
-            alpha=0.2,
-            batch_prune_threshold=1e-5,
-            block_proportion=0.05,
-            rng=seed,
-            verbose=False,
-        )
-        return np.ascontiguousarray(cells.obsm["X_harmony"], dtype=np.float32)
-
-    @on_device("Scrublet")
+    @_step("Scrublet")
     def scrublet(self, counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, float | None]:
-        """``rapids_singlecell.pp.scrublet``."""
-        import anndata
-        import rapids_singlecell as rsc
-
-        cells = anndata.AnnData(sparse.csr_matrix(counts, dtype=np.float32))
-        rsc.get.anndata_to_GPU(cells)
-        rsc.pp.scrublet(
-            cells,
-            sim_doublet_ratio=2.0,
-            expected_doublet_rate=0.05,
-            stdev_doublet_rate=0.02,
-            synthetic_doublet_umi_subsampling=1.0,
-            knn_dist_metric="euclidean",
-            normalize_variance=True,
-            log_transform=False,
-            mean_center=True,
-            n_prin_comps=int(min(30, min(counts.shape) - 1)),
-            verbose=False,
-            rng=seed,
-        )
-        threshold = cells.uns["scrublet"].get("threshold")
-        scores = cells.obs["doublet_score"].to_numpy(dtype=np.float64)
-        return scores, None if threshold is None else float(threshold)
+        """``rapids_singlecell.pp.scrublet``; it moves its data itself, uncounted."""
+        return rapids.scrublet(counts, seed)
 
 
-def _parts(n: int, row_bytes: int) -> Iterator[slice]:
-    """Slices of ``n`` rows, none of more than :data:`~treset.compute.device.CHUNK_BYTES` (one row at least)."""
-    step = max(1, CHUNK_BYTES // max(row_bytes, 1))
-    for start in range(0, n, step):
-        yield slice(start, min(start + step, n))
-
-
-def _dense(rows: np.ndarray | sparse.csr_matrix) -> Any:
-    """Rows on the device, dense, float64; a sparse part is sent as it is and spread out there."""
-    import cupy
-    import cupyx.scipy.sparse as device_sparse
-
-    if sparse.issparse(rows):
-        return device_sparse.csr_matrix(sparse.csr_matrix(rows, dtype=np.float64)).toarray()
-    return cupy.asarray(rows, dtype=np.float64)
-
-
-def _guard(labels: np.ndarray, resolution: float) -> None:
-    """Refuse clusters that average fewer than ten cells: no community of a graph of neighbours is so small."""
-    n, found = len(labels), int(labels.max()) + 1
-    bound = max(n // 10, min(100, n // 2))
-    if found > bound:
-        raise TresetError(
-            f"Leiden on the GPU found {found} clusters of {n} cells at resolution {resolution:g}, and more than "
-            f"{bound} are no result: lower cohort.resolution, or set backend: cpu"
-        )
-
-
-def _cells(x: np.ndarray) -> AnnData:
-    """An AnnData that carries ``x`` as its representation."""
+def _cells(n: int) -> AnnData:
+    """An AnnData of ``n`` cells and nothing else."""
     import anndata
 
-    cells = anndata.AnnData(np.zeros((len(x), 1), np.float32))
-    cells.obsm["X_rep"] = np.ascontiguousarray(x, dtype=np.float32)
-    return cells
+    return anndata.AnnData(np.zeros((n, 1), np.float32))

@@ -54,6 +54,13 @@ class Backend(Protocol):
         """Versions of the libraries that are of this backend alone."""
         ...
 
+    def hold[Array: (np.ndarray, sparse.csr_matrix)](self, x: Array) -> Array:
+        """The same values, for several steps: give what comes back, and it is sent to a device once, not each time.
+
+        What comes back may be read-only, and what is done to ``x`` afterwards may not show in it.
+        """
+        ...
+
     def pca(self, x: np.ndarray | sparse.csr_matrix, n_components: int, seed: int) -> PcaResult:
         """Principal components of the rows of ``x`` (n, p)."""
         ...
@@ -68,19 +75,31 @@ class Backend(Protocol):
         ...
 
     def graph(self, x: np.ndarray, k: int, seed: int) -> sparse.csr_matrix:
-        """Symmetric fuzzy neighbour graph of the rows of ``x`` (UMAP's, as scanpy's ``neighbors``), ``k`` with self."""
+        """Symmetric fuzzy neighbour graph of the rows of ``x`` (UMAP's, as scanpy's ``neighbors``), ``k`` with self.
+
+        It is held already (:meth:`hold`).
+        """
         ...
 
-    def leiden(self, graph: sparse.csr_matrix, resolution: float, seed: int) -> np.ndarray:
-        """Communities by modularity, numbered by falling size: (n,) int32."""
+    def leiden(
+        self, graph: sparse.csr_matrix, resolution: float, seed: int, rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Communities by modularity, numbered by falling size: (n,) int32.
+
+        Of the part of the graph among ``rows`` (m,), rising, where they are given: (m,) int32.
+        """
         ...
 
-    def som(self, x: np.ndarray, side: int, epochs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Self-organising map of the rows of ``x`` (n, p), as :func:`treset.compute.som.train_som` describes it.
+    def som(
+        self, x: np.ndarray, side: int, epochs: int, seed: int, rows: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Self-organising map of ``x`` (n, p), as :func:`treset.compute.som.train_som` describes it.
+
+        Of its ``rows`` (m,) where they are given.
 
         Returns
         -------
-        Nodes (side * side, p) float64 and the nearest node of every row (n,) int64.
+        Nodes (side * side, p) float64 and the nearest node of every row, (n,) or (m,) int64.
         """
         ...
 

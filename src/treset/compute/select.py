@@ -11,7 +11,9 @@ from treset.compute.probe import probe_gpu
 from treset.errors import TresetError
 
 
-def open_backend(requested: Literal["auto", "gpu", "cpu"], need: int = 0, fell_back: str = "") -> Backend:
+def open_backend(
+    requested: Literal["auto", "gpu", "cpu"], need: int = 0, fell_back: str = "", too_large: str = ""
+) -> Backend:
     """Choose the backend, once.
 
     Parameters
@@ -23,6 +25,8 @@ def open_backend(requested: Literal["auto", "gpu", "cpu"], need: int = 0, fell_b
         Bytes of device memory the work is estimated to take; a GPU with less free counts as not usable.
     fell_back
         Why the CPU is taken although the GPU was chosen before; "" on the first try. For ``auto`` only.
+    too_large
+        Why no GPU holds the work, whatever its memory (:func:`treset.compute.device.too_large`); "" where one may.
 
     Raises
     ------
@@ -45,6 +49,7 @@ def open_backend(requested: Literal["auto", "gpu", "cpu"], need: int = 0, fell_b
         reason = (
             f"not enough memory: about {need / 1e9:.1f} GB are needed, {gpu.free / 1e9:.1f} GB free on {gpu.device}"
         )
+    reason = reason or too_large
     if not reason:
         from treset.compute.gpu import GpuBackend
 

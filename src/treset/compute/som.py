@@ -47,11 +47,22 @@ def train_som(x: np.ndarray, side: int = 10, epochs: int = 20, seed: int = 0, xp
     return _host(_train(x, xp.asarray(x), side, epochs, seed, xp))
 
 
-def som(x: np.ndarray, side: int, epochs: int, seed: int, xp: Any = np) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of the map and the nearest node of every cell: :func:`train_som` and :func:`winners`, cells sent once."""
-    cells = xp.asarray(x)
+def som(x: np.ndarray, cells: Any, side: int, epochs: int, seed: int, xp: Any = np) -> tuple[Any, Any]:
+    """Nodes of the map and the nearest node of every cell: :func:`train_som` and :func:`winners`.
+
+    Parameters
+    ----------
+    x, cells
+        (n, p) the same cells on the host and where ``xp`` works.
+    side, epochs, seed, xp
+        As in :func:`train_som`.
+
+    Returns
+    -------
+    (side * side, p) float64 and (n,) int64, where ``xp`` works.
+    """
     codes = _train(x, cells, side, epochs, seed, xp)
-    return _host(codes), _host(_winners(cells, codes, xp)[0])
+    return codes, _winners(cells, codes, xp)[0]
 
 
 def _train(x: np.ndarray, cells: Any, side: int, epochs: int, seed: int, xp: Any) -> Any:
@@ -80,8 +91,8 @@ def _train(x: np.ndarray, cells: Any, side: int, epochs: int, seed: int, xp: Any
         dead = np.flatnonzero(~_host(alive))
         if len(dead):
             # a node that nothing pulls any more goes where the map fits worst
-            worst = np.argsort(-_host(distance), kind="stable")[: len(dead)]
-            codes[xp.asarray(dead)] = xp.asarray(np.asarray(x[worst], dtype=np.float64))
+            worst = xp.argsort(-distance, kind="stable")[: len(dead)]
+            codes[xp.asarray(dead)] = cells[worst].astype(np.float64)
     return codes
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from treset.compute import Backend, need, open_backend
+from treset.compute import Backend, need, open_backend, too_large
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
 from treset.io.cells import read_kept, read_rows, variables_of
@@ -72,8 +72,9 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
 
 def _cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) -> None:
     options = settings.cohort
-    memory = need(options.sketch_cells, options.components, options.neighbors)
-    backend = open_backend(settings.backend, memory, settings.fell_back)
+    size = min(options.sketch_cells, sum(int(_keep(path).sum()) for path in samples.values()))
+    memory, edges = need(size, options.components, options.neighbors), too_large(size, options.neighbors)
+    backend = open_backend(settings.backend, memory, settings.fell_back, edges)
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     cells, panel = draw_sketch(samples, settings, backend)
     neighbors, stability = embed(cells, settings, backend)
@@ -181,16 +182,19 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> tuple[n
         cells.var["pca_mean"] = np.where(chosen, 0.0, np.nan)
         cells.var.loc[chosen, "pca_mean"] = space.mean
     print(f"{cells.n_obs} cells, {int(chosen.sum())} variables, {coordinates.shape[1]} coordinates")
-    graph = backend.graph(coordinates, k, seed)
-    clusters = cluster_cells(coordinates, graph, options, backend, seed)
+    held = backend.hold(coordinates)
+    graph = backend.graph(held, k, seed)
+    clusters = cluster_cells(held, graph, options, backend, seed)
     chosen_row = clusters.stability[clusters.stability["chosen"]].iloc[0]
     print(f"{options.algorithm} at {clusters.setting:g}: {clusters.labels.max() + 1} clusters ({chosen_row['note']})")
     cells.obs["cluster"] = pd.Categorical(annotate.cluster_names(clusters.labels))
     cells.obsm["X_umap"] = backend.umap(
-        coordinates, graph, min_dist=options.umap_min_dist, epochs=options.umap_epochs, seed=seed
+        held, graph, min_dist=options.umap_min_dist, epochs=options.umap_epochs, seed=seed
     )
-    cells.uns["reach"] = reach(backend, coordinates)
-    return backend.knn(coordinates, coordinates, k)[0], clusters.stability
+    # the wider search first: it answers the other
+    neighbors, _ = backend.knn(held, held, k)
+    cells.uns["reach"] = reach(backend, held)
+    return neighbors, clusters.stability
 
 
 def phenotype(

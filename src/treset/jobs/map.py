@@ -167,7 +167,7 @@ def _map(
 def _placed(inside: AnnData, sketch: AnnData, settings: MapSettings, backend: Backend) -> Placement:
     """Every cell's place in the sketch, by parts, which bound the memory and change nothing."""
     space = _representation(sketch)
-    reference = np.ascontiguousarray(sketch.obsm["X_pca"], dtype=np.float32)
+    reference = backend.hold(np.ascontiguousarray(sketch.obsm["X_pca"], dtype=np.float32))
     clusters, layout = sketch.obs["cluster"].cat.codes.to_numpy(), sketch.obsm["X_umap"]
     batch = inside.obs["batch"].to_numpy(dtype=str)
     columns = inside.var_names.get_indexer(list(space.variables))

@@ -70,11 +70,12 @@ def cluster_cells(
     """
 
     def leiden(rows: np.ndarray, chance: int, settings: tuple[float, ...]) -> Mapping[float, np.ndarray]:
-        part = graph if len(rows) == graph.shape[0] else graph[rows][:, rows]
-        return {setting: backend.leiden(part, setting, chance) for setting in settings}
+        draw = rows if len(rows) < len(coordinates) else None
+        return {setting: backend.leiden(graph, setting, chance, draw) for setting in settings}
 
     def som(rows: np.ndarray, chance: int, settings: tuple[float, ...]) -> Mapping[float, np.ndarray]:
-        return metaclusters(coordinates[rows], [int(s) for s in settings], backend, chance)
+        draw = rows if len(rows) < len(coordinates) else None
+        return metaclusters(coordinates, [int(s) for s in settings], backend, chance, rows=draw)
 
     if options.algorithm == "som":
         clusterer, asked, tried = som, options.metaclusters, METACLUSTERS
@@ -105,7 +106,7 @@ def cluster_cells(
 
 
 def metaclusters(
-    x: np.ndarray, ks: list[int], backend: Backend, seed: int, side: int = _SIDE
+    x: np.ndarray, ks: list[int], backend: Backend, seed: int, side: int = _SIDE, rows: np.ndarray | None = None
 ) -> dict[float, np.ndarray]:
     """Consensus metaclusters of a self-organising map, as in FlowSOM (Van Gassen 2015, doi:10.1002/cyto.a.22625).
 
@@ -121,6 +122,8 @@ def metaclusters(
         Of the map and of the consensus.
     side
         Nodes along each edge of the map.
+    rows
+        (m,) the cells to cluster. Default: all.
 
     Returns
     -------
@@ -131,7 +134,7 @@ def metaclusters(
     TresetError
         Fewer cells than nodes, or ``k`` out of range.
     """
-    codes, node = backend.som(x, side, 20, seed)
+    codes, node = backend.som(x, side, 20, seed, rows)
     return {float(k): labels[node] for k, labels in consensus_partitions(codes, ks, seed=seed).items()}
 
 

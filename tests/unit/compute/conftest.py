@@ -25,6 +25,13 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAKES), *filter(None, [os.environ.get("PYTHONPATH")])]))
     monkeypatch.delenv("TRESET_FAKE_GPU", raising=False)
     monkeypatch.setattr(device, "_POOLS", [])
+    # anndata was imported without a CuPy, whose arrays it would know
+    import anndata.typing
+    import cupy
+    from cupyx.scipy.sparse import spmatrix
+
+    known = anndata.typing._ArrayDataStructureTypes
+    monkeypatch.setattr(anndata.typing, "_ArrayDataStructureTypes", known | cupy.ndarray | spmatrix)
     yield monkeypatch
     for name in [m for m in sys.modules if m.split(".")[0] in NAMES]:
         del sys.modules[name]

@@ -34,6 +34,12 @@ def test_it_runs_end_to_end(
         for step in steps:
             assert figures[f"{size}_{step}_gpu_s"] > 0 and figures[f"{size}_{step}_times_floor"] > 1
             assert figures[f"{size}_{step}_peak_gb"] == 0.001
+    # the cells go to the device with the first step, the graph with Leiden
+    moved = {name: (figures[f"900x20_{name}_sent_gb"], figures[f"900x20_{name}_taken_gb"]) for name in ("knn", "graph")}
+    assert moved["knn"] == pytest.approx((4 * 20 * (900 + 200) / 1e9, 12 * 15 * 200 / 1e9))
+    assert moved["graph"][0] == 0 and figures["900x20_umap_sent_gb"] == pytest.approx(8 * 900 / 1e9)
+    # both ways an edge, and the neighbours' distances, which stay on the host
+    assert figures["900x20_leiden_sent_gb"] == pytest.approx(moved["graph"][1] - (8 * 15 * 900 + 4 * 901) / 1e9)
     assert figures["900x20_knn_quality_gpu"] == 1.0 and figures["900x20_leiden_quality_gpu"] > 0.8
     # groups of fewer than ten cells bound the purity, for both
     assert figures["900x20_umap_quality_gpu"] == pytest.approx(figures["900x20_umap_quality_cpu"], abs=0.1)

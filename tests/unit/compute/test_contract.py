@@ -45,14 +45,17 @@ def test_every_call_fits_the_signature(distribution: str, version: str) -> None:
 
 
 def test_a_keyword_that_the_library_has_not_is_found() -> None:
-    known = stored()["rapids-singlecell-cu13"]
-    for version in known.values():
-        leiden = version["rapids_singlecell.tl.leiden"]
-        bind(leiden, Call("", 1, ("resolution", "rng"), ""))
-        with pytest.raises(TypeError, match="n_jobs"):
-            bind(leiden, Call("", 1, ("n_jobs",), ""))
-        with pytest.raises(TypeError, match="positional"):
-            bind(leiden, Call("", 3, (), ""))
+    for distribution, name, seed, most in (
+        ("rapids-singlecell-cu13", "rapids_singlecell.tl.umap", "rng", 1),
+        ("cugraph-cu13", "cugraph.leiden", "random_state", 5),
+    ):
+        for version in stored()[distribution].values():
+            known = version[name]
+            bind(known, Call("", 1, (seed,), ""))
+            with pytest.raises(TypeError, match="n_jobs"):
+                bind(known, Call("", 1, ("n_jobs",), ""))
+            with pytest.raises(TypeError, match="positional"):
+                bind(known, Call("", most + 1, (), ""))
 
 
 def test_the_calls_of_every_source_are_found(tmp_path: Path) -> None:
@@ -67,9 +70,10 @@ def test_the_calls_of_every_source_are_found(tmp_path: Path) -> None:
         "cuml.neighbors.NearestNeighbors", "cuml.neighbors.NearestNeighbors.fit", "cupy.asarray", "cupy.cuda.Device",
         "cupyx.scipy.sparse.csr_matrix",
     ]  # fmt: skip
-    assert {path.name for path in SOURCES} >= {"gpu.py", "device.py", "kernel.py"}
+    assert {path.name for path in SOURCES} >= {"gpu.py", "device.py", "kernel.py", "resident.py"}
     steps = {call.name for call in all_calls()}
-    assert {f"rapids_singlecell.{name}" for name in ("pp.neighbors", "tl.leiden", "tl.umap", "pp.scrublet")} <= steps
+    assert {f"rapids_singlecell.{name}" for name in ("pp.neighbors", "tl.umap", "pp.scrublet")} <= steps
+    assert {"cugraph.leiden", "cugraph.Graph.from_cudf_edgelist", "cudf.DataFrame"} <= steps
 
 
 def test_every_parameter_that_a_preset_decides_is_named() -> None:
@@ -81,10 +85,14 @@ def test_every_parameter_that_a_preset_decides_is_named() -> None:
 
 
 def test_every_step_is_seeded() -> None:
-    for versions in stored()["rapids-singlecell-cu13"].values():
+    seeded = set()
+    for versions in [v for known in stored().values() for v in known.values()]:
         for call in all_calls():
-            if any(name == "rng" for name, _, _ in versions.get(call.name) or []):
-                assert "rng" in call.keywords, f"{call.where}: {call.name} is not seeded"
+            for name, _, _ in versions.get(call.name) or []:
+                if name in ("rng", "random_state"):
+                    assert name in call.keywords, f"{call.where}: {call.name} is not seeded"
+                    seeded.add(call.name)
+    assert {"rapids_singlecell.tl.umap", "rapids_singlecell.pp.neighbors", "cugraph.leiden"} <= seeded
 
 
 def test_the_gpu_libraries_are_imported_inside_functions_and_are_probed_for() -> None:
@@ -106,7 +114,7 @@ def test_both_backends_have_every_method_of_the_interface() -> None:
     from treset.compute.gpu import GpuBackend
 
     names = {name for name in vars(Backend) if not name.startswith("_")}
-    assert {"pca", "knn", "graph", "leiden", "umap", "harmony", "scrublet", "versions"} <= names
+    assert {"hold", "pca", "knn", "graph", "leiden", "umap", "harmony", "scrublet", "versions"} <= names
     for kind in (CpuBackend, GpuBackend):
         assert all(callable(getattr(kind, name)) for name in names)
 

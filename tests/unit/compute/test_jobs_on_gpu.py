@@ -78,6 +78,76 @@ def test_the_gpu_gives_what_the_cpu_gives_and_is_on_record(
     assert reference.uns["treset"]["map_backend_used"] == "cpu"
 
 
+def watch(fake_gpu: pytest.MonkeyPatch) -> dict[str, list[int]]:
+    """Step -> calls, bytes sent, bytes taken, as the fake saw them; and what the backend itself counted."""
+    import cupy._traffic
+
+    from treset.compute.gpu import GpuBackend
+
+    seen: dict[str, list[int]] = {}
+
+    def watched(name: str):
+        method = getattr(GpuBackend, name)
+
+        def run(self, *args, **kwargs):
+            start, told = len(cupy._traffic.MOVED), (self.resident.sent, self.resident.taken)
+            found = method(self, *args, **kwargs)
+            new = cupy._traffic.MOVED[start:]
+            row = seen.setdefault(name, [0] * 5)
+            row[0] += 1
+            for i, way in enumerate(("in", "out")):
+                row[1 + i] += sum(size for direction, _, size in new if direction == way)
+            row[3] += self.resident.sent - told[0]
+            row[4] += self.resident.taken - told[1]
+            return found
+
+        return run
+
+    for name in ("graph", "leiden", "umap", "knn", "som"):
+        fake_gpu.setattr(GpuBackend, name, watched(name))
+    return seen
+
+
+def test_the_cohort_job_sends_each_matrix_once_and_takes_each_result_once(
+    samples: dict[str, Path], tmp_path: Path, fake_gpu: pytest.MonkeyPatch
+) -> None:
+    seen = watch(fake_gpu)
+    options = replace(SETTINGS.cohort, resolution="auto")
+    cohort(samples, replace(SETTINGS, backend="gpu", cohort=options), tmp_path)
+    n, p, k, draw = 600, 3, 15, 480
+    start = 4 * (n + 1)
+    graph = seen["graph"][2] - (8 * n * k + start)
+    table = {
+        # coordinates in; the library gives neighbours' distances and the graph to the host
+        "graph": [1, 4 * n * p, 8 * n * k + start + graph],
+        # the graph and the rows of five draws in; cell and community of every call out
+        "leiden": [41, graph + 5 * 8 * draw, 8 * (40 * draw + n)],
+        # where the layout starts in; components, and the layout out
+        "umap": [1, 8 * n, 8 * n + 8 * (2 * p + p + 2) + 8 * n],
+        # one search for both questions
+        "knn": [2, 0, 12 * n * k],
+    }
+    assert {name: row[:3] for name, row in seen.items() if name != "som"} == table
+    assert graph > 8 * n * k
+    # the backend's own count, which the benchmark tells, is the fake's
+    assert all(row[1:3] == row[3:] for name, row in seen.items() if name != "som")
+    # the markers of the tree; what the map itself takes along depends on its nodes, not on the cells
+    assert seen["som"][0] == 1 and seen["som"][3] == 4 * n * 2 and seen["som"][1] - seen["som"][3] < 10_000
+
+
+def test_the_map_job_sends_the_sketch_once_for_all_parts_of_a_sample(
+    samples: dict[str, Path], on_cpu: tuple[Path, anndata.AnnData], tmp_path: Path, fake_gpu: pytest.MonkeyPatch
+) -> None:
+    fake_gpu.setattr("treset.jobs.map.CHUNK", 100)
+    seen = watch(fake_gpu)
+    profile = tmp_path / "profile.parquet"
+    map_sample(samples["s2"], on_cpu[0], replace(MAP, backend="gpu"), tmp_path / "cells.h5ad", profile)
+    # the coordinates of the sketch and of the sample's cells; five neighbours of each cell
+    sent, taken = 4 * 3 * (600 + 500), 12 * 500 * 5
+    assert seen == {"knn": [5, sent, taken, sent, taken]}
+    assert profile.read_bytes() == (on_cpu[0] / "profile.parquet").read_bytes()
+
+
 def test_out_of_memory_repeats_the_whole_job_on_the_cpu_and_says_so(
     samples: dict[str, Path], on_cpu: tuple[Path, anndata.AnnData], tmp_path: Path,
     fake_gpu: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
@@ -135,4 +205,5 @@ def test_a_gpu_too_small_for_the_sketch_is_not_tried(
 ) -> None:
     fake_gpu.setenv("TRESET_FAKE_GPU", "free=1e9")
     with pytest.raises(TresetError, match=r"not enough memory: about 1.5 GB are needed, 1.0 GB free"):
-        cohort(samples, replace(SETTINGS, backend="gpu"), tmp_path)
+        # by the cells there are, not by those that the config allows
+        cohort(samples, replace(SETTINGS, backend="gpu", cohort=Cohort(sketch_cells=10**8)), tmp_path)

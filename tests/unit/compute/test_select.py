@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from treset.compute import DeviceError, open_backend, probe
+from treset.compute import DeviceError, open_backend, probe, too_large
 from treset.compute.probe import Gpu, probe_gpu
 from treset.errors import TresetError
 
@@ -104,3 +104,13 @@ def test_the_cpu_is_taken_with_the_reason_once_the_gpu_failed(fake_gpu: pytest.M
 def test_an_unknown_backend_is_refused_whatever_else_is_said() -> None:
     with pytest.raises(TresetError, match="allowed are auto, gpu and cpu"):
         open_backend("cuda", fell_back="x")
+
+
+def test_a_graph_of_too_many_edges_is_no_matter_of_memory(fake_gpu: pytest.MonkeyPatch) -> None:
+    assert too_large(10_000_000, 15) == "" == too_large(71_582_770, 15)
+    said = too_large(72_000_000, 15)
+    assert said.startswith("a graph of 72,000,000 cells and 15 neighbours has up to 2,160,000,000 edges")
+    fake_gpu.setattr("treset.compute.select.probe_gpu", lambda: Gpu(True, "Fake GPU", "", 72_000_000_000))
+    assert open_backend("auto", too_large=said).choice.reason == f"no usable GPU: {said}"
+    with pytest.raises(TresetError, match=r"no GPU is usable .*2,147,483,100 at most: lower cohort.sketch_cells"):
+        open_backend("gpu", too_large=said)

@@ -1,7 +1,8 @@
 """A stand-in for CuPy: NumPy behind a wall, so that an array of the host is refused where a device's is wanted.
 
 ``TRESET_FAKE_GPU`` says what goes wrong (words with commas between them): ``no-driver``, ``mismatch``, ``no-device``,
-``crash``, ``wrong-sum``, ``free=BYTES``, ``oom=STEP``, ``broken=STEP``, ``shatter``. A step is a function of the fakes.
+``crash``, ``wrong-sum``, ``free=BYTES``, ``oom=STEP``, ``broken=STEP``, ``shatter``,
+``lost-cell``. A step is a function of the fakes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cuda, linalg
+from . import _traffic, cuda, linalg
 from ._array import ndarray, of_device
 from ._array import on_device as _on_device
 
@@ -28,12 +29,22 @@ exp = _on_device(np.exp)
 
 def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
     cuda.check("asarray")
-    return ndarray(np.asarray(a._host if isinstance(a, ndarray) else a, dtype=dtype, order=order))
+    if isinstance(a, ndarray):
+        return ndarray(np.asarray(a._host, dtype=dtype, order=order))
+    # a copy, as on another memory
+    found = np.array(a, dtype=dtype, order=order or "K")
+    _traffic.sent("asarray", found)
+    return ndarray(found)
 
 
 def empty(shape, dtype=float, order="C"):
     cuda.check("empty")
     return ndarray(np.empty(shape, dtype=dtype, order=order))
+
+
+def full(shape, fill_value, dtype=None, order="C"):
+    cuda.check("full")
+    return ndarray(np.full(shape, fill_value, dtype=dtype, order=order))
 
 
 def where(condition, x=None, y=None):
@@ -46,6 +57,7 @@ def bincount(x, weights=None, minlength=None):
 
 
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
+    _traffic.taken("asnumpy", of_device(a))
     return np.array(of_device(a), order=order)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from . import _traffic
+
 
 class ndarray:
     def __init__(self, host: np.ndarray) -> None:
@@ -21,6 +23,7 @@ class ndarray:
     __hash__ = None
 
     def get(self) -> np.ndarray:
+        _traffic.taken("get", self._host)
         return self._host.copy()
 
     def __float__(self) -> float:
@@ -70,11 +73,11 @@ def on_device(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _operators() -> None:
-    for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "lt", "le", "gt", "ge", "eq"):
+    for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "and_", "lt", "le", "gt", "ge", "eq", "ne"):
         function = getattr(operator, name)
-        setattr(ndarray, f"__{name}__", lambda a, b, f=function: on_device(f)(a, b))
-        if name not in ("lt", "le", "gt", "ge", "eq"):
-            setattr(ndarray, f"__r{name}__", lambda a, b, f=function: on_device(f)(b, a))
+        setattr(ndarray, f"__{name.rstrip('_')}__", lambda a, b, f=function: on_device(f)(a, b))
+        if name not in ("lt", "le", "gt", "ge", "eq", "ne"):
+            setattr(ndarray, f"__r{name.rstrip('_')}__", lambda a, b, f=function: on_device(f)(b, a))
     for name in ("add", "sub"):
         inplace = getattr(operator, f"i{name}")
         setattr(ndarray, f"__i{name}__", lambda a, b, f=inplace: ndarray(f(a._host, of_device(b))))

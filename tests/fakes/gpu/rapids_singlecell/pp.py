@@ -6,6 +6,8 @@ import warnings
 from types import MappingProxyType
 
 import numpy as np
+from cupy import _traffic
+from cupy._array import ndarray, of_device
 from cupy.cuda import check
 from scipy import sparse
 
@@ -19,7 +21,10 @@ def neighbors(
 
     check("neighbors")
     assert algorithm in ("brute", "nn_descent") and use_rep in adata.obsm and isinstance(rng, int)
-    x = adata.obsm[use_rep]
+    given = adata.obsm[use_rep]
+    if isinstance(given, np.ndarray):
+        _traffic.sent("neighbors", given)
+    x = of_device(given) if isinstance(given, ndarray) else given
     distances, indices = (
         NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute", metric=metric).fit(x).kneighbors(x)
     )
@@ -31,6 +36,12 @@ def neighbors(
     rows = np.arange(0, indices.size + 1, n_neighbors)
     adata.obsp[f"{key_added}_distances"] = sparse.csr_matrix((distances.ravel(), indices.ravel(), rows), graph.shape)
     adata.obsp[f"{key_added}_connectivities"] = sparse.csr_matrix(graph)
+    # the library's are of 32-bit indices
+    for name in ("distances", "connectivities"):
+        made = adata.obsp[f"{key_added}_{name}"]
+        made.data, made.indices = made.data.astype(np.float32), made.indices.astype(np.int32)
+        made.indptr = made.indptr.astype(np.int32)
+        _traffic.taken("neighbors", made.data, made.indices, made.indptr)
     adata.uns[key_added] = {"connectivities_key": f"{key_added}_connectivities", "params": {"method": "rapids"}}
 
 
@@ -43,11 +54,15 @@ def harmony_integrate(
     """One cluster's worth of Harmony: every batch is moved to the mean of all."""
     check("harmony")
     assert isinstance(rng, int) and adata.obs[key].dtype == "category"
-    x = np.asarray(adata.obsm[basis], dtype=dtype)
+    given = adata.obsm[basis]
+    if isinstance(given, np.ndarray):
+        _traffic.sent("harmony", given)
+    x = np.asarray(of_device(given) if isinstance(given, ndarray) else given, dtype=dtype)
     moved, centre = x.copy(), x.mean(axis=0)
     for batch in adata.obs[key].cat.categories:
         rows = (adata.obs[key] == batch).to_numpy()
         moved[rows] += centre - x[rows].mean(axis=0)
+    _traffic.taken("harmony", moved)
     adata.obsm[adjusted_basis] = moved
 
 

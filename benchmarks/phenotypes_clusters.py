@@ -96,7 +96,7 @@ def run(name: str, options: Cohort, file: Path, whole: anndata.AnnData, truth: n
     _, stability = embed(cells, replace(settings, cohort=options), backend)
     nodes = resolve(populations, cells.var_names, spelling("mass_cytometry"))
     before = cells.obs["cluster"].to_numpy(dtype=str)
-    _, names, agreement = phenotype(cells, nodes, np.empty((0, 0)), settings, backend)
+    _, names, agreement = phenotype(cells, {"pool": file}, nodes, np.empty((0, 0)), settings, backend)
     spent = time.process_time() - start
     after = cells.obs["cluster"].to_numpy(dtype=str)
     called = cells.obs["cluster_population"].to_numpy(dtype=str)

@@ -99,7 +99,7 @@ def reading(
     cells, _ = draw_sketch({"pool": file}, settings, backend)
     embed(cells, settings, backend)
     nodes = resolve(populations, cells.var_names, spelling("mass_cytometry"))
-    thresholds, names, _ = phenotype(cells, nodes, np.empty((0, 0)), settings, backend)
+    thresholds, names, _ = phenotype(cells, {"pool": file}, nodes, np.empty((0, 0)), settings, backend)
     inside, coordinates = cells.var["embedded"].to_numpy(), cells.obsm["X_pca"]
     rows = cells.obs_names.astype(int).to_numpy()
     clusters, codes = np.unique(cells.obs["cluster"].to_numpy(dtype=str), return_inverse=True)

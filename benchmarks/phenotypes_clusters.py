@@ -93,10 +93,10 @@ def run(name: str, options: Cohort, file: Path, whole: anndata.AnnData, truth: n
     settings = CohortSettings("mass_cytometry", options, populations, 2000, "cpu", 0)
     start = time.process_time()
     cells, _ = draw_sketch({"pool": file}, settings, backend)
-    _, stability = embed(cells, replace(settings, cohort=options), backend)
+    neighbors, stability = embed(cells, replace(settings, cohort=options), backend)
     nodes = resolve(populations, cells.var_names, spelling("mass_cytometry"))
     before = cells.obs["cluster"].to_numpy(dtype=str)
-    _, names, agreement = phenotype(cells, {"pool": file}, nodes, np.empty((0, 0)), settings, backend)
+    _, names, agreement = phenotype(cells, {"pool": file}, nodes, neighbors, settings, backend)
     spent = time.process_time() - start
     after = cells.obs["cluster"].to_numpy(dtype=str)
     called = cells.obs["cluster_population"].to_numpy(dtype=str)

@@ -15,7 +15,7 @@ import pandas as pd
 from treset.compute import Backend, need, open_backend
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
-from treset.io.cells import read_kept, read_rows, variables_of
+from treset.io.cells import read_rows, read_values, variables_of
 from treset.io.h5ad import write_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
@@ -25,7 +25,7 @@ from treset.phenotype import annotate, gates, sketch
 from treset.phenotype.batch import correct
 from treset.phenotype.cluster import cluster_cells, overcluster
 from treset.phenotype.concordance import concordance
-from treset.phenotype.map import reach
+from treset.phenotype.map import majority, reach
 from treset.phenotype.represent import fit_representation, variable_genes
 from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
 from treset.phenotype.rna_tree import described
@@ -119,14 +119,13 @@ def draw_sketch(
     shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, settings.cohort.sketch_cells)
     parts, panels = [], []
     for sample, path in samples.items():
-        rows, own_seed = kept[sample], sketch.sample_seed(seed, sample)
+        rows, own_seed, size = kept[sample], sketch.sample_seed(seed, sample), shares[sample]
+        rows = rows[sketch.draw(len(rows), size * (sketch.CANDIDATES if by_density else 1), own_seed)]
         if by_density:
             roles = variables_of(path)["role"]
-            lineage = read_kept(path, list(roles.index[roles == "lineage"])).cells.X
-            drawn = sketch.draw_dense(np.ascontiguousarray(lineage), shares[sample], own_seed, backend)
+            lineage = read_values(path, rows, list(roles.index[roles == "lineage"]))[0]
+            drawn = sketch.draw_dense(np.ascontiguousarray(lineage), size, own_seed, backend)
             rows = rows[drawn.rows]
-        else:
-            rows = rows[sketch.draw(len(rows), shares[sample], own_seed)]
         part = read_rows(path, rows, (PROTEIN,))
         found = dict(part.uns.pop("treset_panel")) or {
             "sample": [sample], "marker": ["(genes)"], "channel": [str(part.n_vars)], "how": ["genes in the file"]
@@ -238,9 +237,14 @@ def phenotype(
     cluster = cells.obs["cluster"].to_numpy(dtype=str)
     names = annotate.name_clusters(cluster, population, nodes, shown, purity, thresholds=thresholds, weight=weight)
     called = cells.obs["cluster"].map(dict(zip(names["cluster"], names["population"], strict=True))).astype(str)
+    codes = cells.obs["cluster"].cat.codes.to_numpy()
+    # each cell put to the vote of its neighbours, itself left out, as the cells are that the sketch does not hold
+    voted = majority(codes[neighbors[:, 1 : 1 + settings.cohort.map_neighbors]], int(codes.max()) + 1)
+    first = pd.Series(called.to_numpy()).groupby(codes).first()
     cells.obs["population"] = pd.Categorical(population)
     cells.obs["cluster_population"] = pd.Categorical(called)
-    agreement = concordance(masks, population, called.to_numpy(dtype=str), nodes, weight)
+    by_vote = first.loc[voted].to_numpy(dtype=str)
+    agreement = concordance(masks, population, called.to_numpy(dtype=str), nodes, weight, by_vote)
     return thresholds, names, agreement
 
 

@@ -151,7 +151,7 @@ def main() -> None:
     if "TRESET_DATA" not in os.environ:
         sys.exit("TRESET_DATA is not set: name the folder of the public data")
     size = int(sys.argv[1]) if len(sys.argv) > 1 else Cohort().sketch_cells
-    base = Cohort(sketch_cells=size, umap_epochs=1)
+    base = Cohort(sketch_cells=size, sketch="stratified", umap_epochs=1)
     variants = {
         "leiden": base,
         "leiden_density": replace(base, sketch="density"),

@@ -103,8 +103,9 @@ def draw_sketch(
     """
     import anndata
 
-    seed, by_density = settings.seed, settings.cohort.sketch == "density"
-    if by_density and settings.modality == "rna":
+    seed, how, rna = settings.seed, settings.cohort.sketch, settings.modality == "rna"
+    by_density = how == "density" or (how == "auto" and not rna)
+    if by_density and rna:
         raise TresetError(
             "cohort.sketch is density, which measures distances between lineage markers and is for cytometry only: "
             "set cohort.sketch: stratified"

@@ -47,9 +47,9 @@ def draw(n_cells: int, size: int, seed: int | Sequence[int]) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n_cells, size=min(size, n_cells), replace=False))
 
 
-#: Cells drawn by density come from this many times their number, drawn uniformly: what that costs does not grow with
-#: the sample, and of a population of 0.05 % one cell in a hundred of the sketch is left.
-CANDIDATES = 20
+#: Cells drawn by density come from this many times their number, drawn uniformly, so that the cost does not grow with
+#: the cells: of a population of 0.05 % there are 250 among the 500,000 candidates of a sketch of 50,000.
+CANDIDATES = 10
 #: Cells against which density is measured, the neighbour whose distance measures it, and how steeply it counts.
 _REFERENCE, _NEIGHBOR, _POWER = 5_000, 5, 4
 

@@ -136,8 +136,8 @@ class Cohort:
     #: are no more). 4 bytes a cell and marker of memory; the default takes seconds. RNA is gated on the sketch.
     gate_cells: int = 500_000
     #: ``density``: half of each sample's share is drawn from sparse regions, so that populations of 0.05 % are kept
-    #: (cytometry only).
-    sketch: Literal["stratified", "density"] = "stratified"
+    #: (cytometry only); ``stratified``: all of it whatever the density; ``auto``: ``density`` for cytometry.
+    sketch: Literal["auto", "stratified", "density"] = "auto"
     #: Principal components; cytometry uses the lineage markers themselves up to this many.
     components: int = 50
     neighbors: int = 15

@@ -89,6 +89,16 @@ def test_without_overclustering_the_clusters_stay_as_they_were_found(sample: Pat
     assert "cluster_before_merge" not in cells.obs
 
 
+def test_cytometry_is_drawn_by_density_unless_asked_otherwise(sample: Path) -> None:
+    def drawn(modality: str, how: str) -> anndata.AnnData:
+        settings = CohortSettings(modality, Cohort(sketch_cells=800, sketch=how), TREE, 2000, "cpu", 0)
+        return draw_sketch({"s1": sample}, settings, open_backend("cpu"))[0]
+
+    assert drawn("mass_cytometry", "auto").obs.equals(drawn("mass_cytometry", "density").obs)
+    assert "weight" not in drawn("mass_cytometry", "stratified").obs
+    assert drawn("rna", "auto").obs.equals(drawn("rna", "stratified").obs)
+
+
 def test_a_draw_by_density_is_refused_for_rna(sample: Path) -> None:
     settings = CohortSettings("rna", Cohort(sketch="density"), TREE, 2000, "cpu", 0)
     with pytest.raises(TresetError, match=r"for cytometry only: set cohort\.sketch: stratified"):

@@ -93,10 +93,10 @@ def run(name: str, options: Cohort, file: Path, whole: anndata.AnnData, truth: n
     settings = CohortSettings("mass_cytometry", options, populations, 2000, "cpu", 0)
     start = time.process_time()
     cells, _ = draw_sketch({"pool": file}, settings, backend)
-    _, stability = embed(cells, replace(settings, cohort=options), backend)
+    neighbors, stability = embed(cells, replace(settings, cohort=options), backend)
     nodes = resolve(populations, cells.var_names, spelling("mass_cytometry"))
     before = cells.obs["cluster"].to_numpy(dtype=str)
-    _, names, agreement = phenotype(cells, nodes, np.empty((0, 0)), settings, backend)
+    _, names, agreement = phenotype(cells, {"pool": file}, nodes, neighbors, settings, backend)
     spent = time.process_time() - start
     after = cells.obs["cluster"].to_numpy(dtype=str)
     called = cells.obs["cluster_population"].to_numpy(dtype=str)
@@ -151,7 +151,7 @@ def main() -> None:
     if "TRESET_DATA" not in os.environ:
         sys.exit("TRESET_DATA is not set: name the folder of the public data")
     size = int(sys.argv[1]) if len(sys.argv) > 1 else Cohort().sketch_cells
-    base = Cohort(sketch_cells=size, umap_epochs=1)
+    base = Cohort(sketch_cells=size, sketch="stratified", umap_epochs=1)
     variants = {
         "leiden": base,
         "leiden_density": replace(base, sketch="density"),

@@ -1,17 +1,24 @@
 """What sketching costs: populations of sketch and map against clustering every cell.
 
-    python benchmarks/sketch_map.py [simulated] [himc]        (himc needs TRESET_DATA)
+    python benchmarks/sketch_map.py [simulated] [himc] [large[=CELLS]] [million[=CELLS]]     (himc needs TRESET_DATA)
 
-``himc`` is ``himc_plate3`` pooled (28 manual gates), ``simulated`` a sample of 100,000 events of ``treset simulate`` in
-which basophils are thinned to 0.05 %. Each is clustered whole (the sketch holds every cell) and from a sketch of a
-fifth of its cells, drawn stratified and by density; the other cells are mapped. Leiden at resolution 2 in all of them,
-so that nothing but the sketch differs. Labels are for scoring. Told are
+``himc`` is ``himc_plate3`` pooled (28 manual gates); ``simulated`` 100,000 events of ``treset simulate`` in which
+basophils are thinned to 0.05 %, ``large`` 300,000 of them, ``million`` 1,000,000. Each is clustered whole (the sketch
+holds every cell), whole with another seed (what differs between these two no sketch can beat), and from sketches drawn
+stratified and by density: of a fifth of the cells and of the product's default size. The other cells are mapped. A
+million is not clustered whole. Leiden at resolution 2 in all of them, so that nothing but the sketch differs; the
+layout is left out. Labels are for scoring. Told are
 
 - mean F1 of the truth's populations, best cluster each ("clusters") and best name ("named"), bar: within 0.02 of all;
-- cells of the rare population in the sketch (bar: 50 of a 0.05 % population of 100,000), and its F1;
-- shares of the named populations by gate and by cluster, sketch and map against all cells, and those of the truth's own
-  labels carried over by the map alone. Bar: over 1 % within 2 % (relative), below within the exact 95 % interval of the
-  count in all cells.
+- cells of the rare population in the sketch (bar: 50 of a 0.05 % population), and its F1;
+- shares of the named populations by cluster, sketch and map against all cells; those of labels known of all cells (the
+  truth's, and the named clusters of the whole clustering) carried over by the map alone, as voted and adjusted for what
+  the vote gets wrong (``treset.phenotype.adjusted``). Bar: over 1 % within 2 % (relative), below within the exact 95 %
+  interval of the count in all cells;
+- ``gates``: shares by gate with thresholds found on fewer cells than there are (three draws each), against those with
+  thresholds found on all; the same bar.
+
+Of each sketch two more draws are told in short (``more_draws``), but of ``large`` and ``million``.
 
 Prints tables and writes benchmarks/results/sketch_map.json.
 """
@@ -23,6 +30,7 @@ import os
 import platform
 import sys
 import time
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,11 +44,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from phenotypes_clusters import f1_table, pool, score
 
 from treset.compute import Backend, open_backend
+from treset.compute.cpu import CpuBackend
 from treset.io.h5ad import write_h5ad
 from treset.jobs.cohort import CohortSettings, draw_sketch, embed, phenotype
+from treset.jobs.gating import find_thresholds, read_gate_cells
+from treset.phenotype.adjusted import adjusted, confusion
 from treset.phenotype.gates import apply_gates
-from treset.phenotype.map import place
-from treset.phenotype.tree import resolve, spelling
+from treset.phenotype.map import majority, place
+from treset.phenotype.tree import Node, resolve, spelling
 from treset.simulate import plan
 from treset.simulate.cytometry import simulate_events
 from treset.simulate.panel import CHANNELS
@@ -49,15 +60,23 @@ from treset.study.model import Cohort
 from treset.study.populations import packaged
 
 RESULT = Path(__file__).parent / "results" / "sketch_map.json"
-SHARE, RESOLUTION = 0.2, 2.0
+SHARE, RESOLUTION, VOTES = 0.2, 2.0, 5
+LARGE, MILLION = 300_000, 1_000_000
 
 
-def simulated() -> tuple[anndata.AnnData, np.ndarray, tuple, str]:
-    """Living single cells of one simulated sample, basophils thinned to 0.05 % (at least 50 cells)."""
+class NoLayout(CpuBackend):
+    """The layout is drawn and moves no share."""
+
+    def umap(self, x: np.ndarray, graph: object, **_: object) -> np.ndarray:
+        return np.ascontiguousarray(x[:, :2])
+
+
+def simulated(living_cells: int = 100_000) -> tuple[anndata.AnnData, np.ndarray, tuple, str]:
+    """About as many living single cells of one simulated sample, basophils thinned to 0.05 % (at least 50 cells)."""
     from treset.study.faults import Collector
     from treset.study.populations import read_populations
 
-    trial = plan("il2_open_label", patients=1, events=125_000, seed=31)
+    trial = plan("il2_open_label", patients=1, events=round(1.25 * living_cells), seed=31)
     events = simulate_events(trial, next(iter(trial.plans)))
     panel = trial.panel.set_index("channel")
     panel = panel[panel["role"].isin(["lineage", "state"])]
@@ -90,35 +109,79 @@ def _one_sample(values: np.ndarray, var: pd.DataFrame) -> anndata.AnnData:
     return whole
 
 
-def reading(
-    whole: anndata.AnnData, file: Path, options: Cohort, populations: tuple, truth: np.ndarray, backend: Backend
-) -> dict:
-    """Cluster and name a sketch, map every cell onto it, gate every cell by its thresholds."""
-    settings = CohortSettings("mass_cytometry", options, populations, 2000, "cpu", 0)
-    start = time.process_time()
-    cells, _ = draw_sketch({"pool": file}, settings, backend)
-    embed(cells, settings, backend)
-    nodes = resolve(populations, cells.var_names, spelling("mass_cytometry"))
-    thresholds, names, _ = phenotype(cells, nodes, np.empty((0, 0)), settings, backend)
+@dataclass(frozen=True)
+class Data:
+    """All cells of a data set, in memory and as the file that the job reads."""
+
+    name: str
+    whole: anndata.AnnData
+    truth: np.ndarray
+    populations: tuple
+    rare: str
+    file: Path
+
+    def settings(self, options: Cohort, seed: int) -> CohortSettings:
+        return CohortSettings("mass_cytometry", options, self.populations, 2000, "cpu", seed)
+
+    @property
+    def nodes(self) -> list[Node]:
+        return resolve(self.populations, self.whole.var_names, spelling("mass_cytometry"))
+
+
+def load(name: str, folder: Path) -> Data:
+    what, _, size = name.partition("=")
+    cells = {"large": int(size or LARGE), "million": int(size or MILLION)}.get(what, 100_000)
+    whole, truth, populations, rare = himc() if what == "himc" else simulated(cells)
+    write_h5ad(whole, folder / "pool.h5ad")
+    return Data(what, whole, truth.astype(str), populations, rare, folder / "pool.h5ad")
+
+
+def reading(data: Data, options: Cohort, seed: int, backend: Backend, known: dict[str, np.ndarray]) -> dict:
+    """Cluster and name a sketch, map every cell onto it; carry ``known`` labels of the sketch's cells over as well."""
+    settings, start = data.settings(options, seed), time.process_time()
+    cells, _ = draw_sketch({"pool": data.file}, settings, backend)
+    drawn = time.process_time() - start
+    neighbors, _ = embed(cells, settings, backend)
+    _, names, _ = phenotype(cells, {"pool": data.file}, data.nodes, neighbors, settings, backend)
     inside, coordinates = cells.var["embedded"].to_numpy(), cells.obsm["X_pca"]
-    rows = cells.obs_names.astype(int).to_numpy()
+    every = np.ascontiguousarray(data.whole.X[:, inside])
     clusters, codes = np.unique(cells.obs["cluster"].to_numpy(dtype=str), return_inverse=True)
-    kinds, own = np.unique(truth[rows], return_inverse=True)
-    placed = [
-        place(backend, coordinates, c, cells.obsm["X_umap"], whole.X[:, inside], 5, np.inf, 5) for c in (codes, own)
-    ]
+    placed = place(backend, coordinates, codes, cells.obsm["X_umap"], every, VOTES, np.inf, VOTES)
     called = dict(zip(names["cluster"], names["population"], strict=True))
-    cluster = clusters[placed[0].cluster]
-    columns = {marker: np.asarray(whole.X[:, i]) for i, marker in enumerate(whole.var_names)}
-    masks = apply_gates(columns, np.full(whole.n_obs, ""), nodes, thresholds)
+    spent, rows = time.process_time() - start, cells.obs_names.astype(int).to_numpy()
+    # clustered whole, every cell has a label of its own and none is put to the vote
+    cluster = clusters[placed.cluster if len(rows) < len(every) else codes[np.argsort(rows)]]
+    around = backend.knn(coordinates, coordinates, VOTES + 1)[0][:, 1:]
+    weight = cells.obs["weight"].to_numpy() if "weight" in cells.obs else None
     return {
         "rows": rows,
-        "cpu_s": time.process_time() - start,
+        "cpu_s": spent,
+        "draw_cpu_s": drawn,
         "clusters": cluster,
         "named": np.array([called[c] for c in cluster]),
-        "carried": kinds[placed[1].cluster],
-        "gates": {name: mask.mean() for name, mask in masks.items()},
+        "carried": {name: carried(label, rows, placed.neighbors, around, weight) for name, label in known.items()},
     }
+
+
+def carried(label: np.ndarray, rows: np.ndarray, near: np.ndarray, around: np.ndarray, weight: np.ndarray | None):
+    """Shares of labels known in the sketch alone, as the map votes and adjusted; and by all cells."""
+    names, codes = np.unique(label, return_inverse=True)
+    own = codes[rows]
+    votes = np.bincount(majority(own[near], len(names)), minlength=len(names)).astype(float)
+    free = adjusted(votes, confusion(own, around, len(names), weight))
+    exact = np.bincount(codes, minlength=len(names)) / len(codes)
+    return [dict(zip(names.tolist(), s.tolist(), strict=True)) for s in (votes / votes.sum(), free, exact)]
+
+
+def gated(data: Data, budget: int, seed: int) -> tuple[dict[str, float], float]:
+    """Shares by gate where thresholds are found on ``budget`` cells, and what finding them took."""
+    start = time.process_time()
+    cells = read_gate_cells({"pool": data.file}, list(data.whole.var_names), budget, seed)
+    thresholds, _ = find_thresholds(cells, data.nodes, ())
+    spent = time.process_time() - start
+    columns = {marker: np.asarray(data.whole.X[:, i]) for i, marker in enumerate(data.whole.var_names)}
+    masks = apply_gates(columns, np.full(data.whole.n_obs, ""), data.nodes, thresholds)
+    return {name: float(mask.mean()) for name, mask in masks.items()}, spent
 
 
 def shares(labels: np.ndarray) -> dict[str, float]:
@@ -152,54 +215,105 @@ def compared(found: dict[str, float], exact: dict[str, float], n: int) -> dict:
     }
 
 
+def gates_by_cells(data: Data, exact: dict[str, float]) -> dict:
+    """How far shares by gate lie from those by thresholds of all cells, by the cells on which they are found."""
+    out, n = {}, data.whole.n_obs
+    for budget in sorted({50_000, min(n // 2, Cohort().gate_cells), 200_000, Cohort().gate_cells}):
+        if budget >= n:
+            continue
+        found = [gated(data, budget, seed) for seed in range(3)]
+        rows = [compared(share, exact, n) for share, _ in found]
+        out[str(budget)] = {
+            "cpu_s": round(float(np.median([spent for _, spent in found])), 1),
+            "beyond_2_percent": [row["beyond_2_percent"] for row in rows],
+            "of": rows[0]["over_1_percent"],
+            "outside_interval": [row["outside_interval"] for row in rows],
+            "of_small": rows[0]["below_1_percent"],
+            "worst_relative": [row["worst_relative"] for row in rows],
+            "worst": [row["worst"] for row in rows],
+            "outside": [row["outside"] for row in rows],
+        }
+    return out
+
+
+def again(data: Data, options: Cohort, seed: int, backend: Backend, exact: dict, whole: dict) -> dict:
+    """The same with another draw, in short: one draw's figures tell little."""
+    found = reading(data, options, seed, backend, {})
+    off = compared(shares(found["named"]), shares(exact["named"]), data.whole.n_obs)
+    row = {
+        f"{s}_loss": round(whole[f"{s}_best"] - score(data.truth, found[s])["best"], 4) for s in ("clusters", "named")
+    }
+    row["rare_in_sketch"] = int((data.truth[found["rows"]] == data.rare).sum())
+    row["named_rare_f1"] = round(float(f1_table(data.truth, found["named"]).max(axis=1)[data.rare]), 3)
+    return row | {f"shares_{key}": off[key] for key in ("beyond_2_percent", "outside_interval", "median_relative")}
+
+
+def variants(data: Data) -> dict[str, tuple[Cohort, int]]:
+    """What is run: how it is called, its settings and its seed."""
+    n, default = data.whole.n_obs, Cohort().sketch_cells
+    base = Cohort(resolution=RESOLUTION, umap_epochs=1, sketch="stratified")
+    out: dict[str, tuple[Cohort, int]] = {}
+    if data.name != "million":
+        out = {"all": (replace(base, sketch_cells=n), 0), "all, another seed": (replace(base, sketch_cells=n), 1)}
+    fifth = {"fifth": round(SHARE * n)} if data.name in ("simulated", "himc") else {}
+    for size, cells in {**fifth, "default": default}.items():
+        for how in ("stratified", "density"):
+            out[f"{how}, {size}"] = (replace(base, sketch_cells=cells, sketch=how), 0)
+    return out
+
+
 def measure(name: str) -> dict:
-    whole, truth, populations, rare = {"simulated": simulated, "himc": himc}[name]()
-    backend, n = open_backend("cpu"), whole.n_obs
-    out: dict = {"cells": n, "sketch": round(SHARE * n), "rare": rare, "rare_cells": int((truth == rare).sum())}
+    backend = NoLayout(open_backend("cpu").choice)
     with TemporaryDirectory() as folder:
-        file = Path(folder) / "pool.h5ad"
-        write_h5ad(whole, file)
+        data = load(name, Path(folder))
+        n, truth = data.whole.n_obs, data.truth
+        out: dict = {"cells": n, "rare": data.rare, "rare_cells": int((truth == data.rare).sum())}
+        gates, spent = gated(data, n, 0)
+        out["gates"] = {"all": {"cpu_s": round(spent, 1)}} | gates_by_cells(data, gates)
+        print(name, json.dumps(out, indent=1), flush=True)
         exact: dict = {}
-        for how, size in (("all", n), ("stratified", round(SHARE * n)), ("density", round(SHARE * n))):
-            options = Cohort(
-                sketch_cells=size, sketch="density" if how == "density" else "stratified", resolution=RESOLUTION,
-                umap_epochs=1,
-            )  # fmt: skip
-            found = reading(whole, file, options, populations, truth, backend)
-            row: dict = {"cpu_s": round(found["cpu_s"], 1), "rare_in_sketch": int((truth[found["rows"]] == rare).sum())}
+        for how, (options, seed) in variants(data).items():
+            known = {"truth": truth} | ({"clusters": exact["named"]} if exact else {})
+            found = reading(data, options, seed, backend, known)
+            row: dict = {key: round(found[key], 1) for key in ("cpu_s", "draw_cpu_s")}
+            row |= {"sketch": options.sketch_cells, "rare_in_sketch": int((truth[found["rows"]] == data.rare).sum())}
             for step in ("clusters", "named"):
                 row |= {f"{step}_{key}": round(v, 4) for key, v in score(truth, found[step]).items()}
-                row[f"{step}_rare_f1"] = round(float(f1_table(truth, found[step]).max(axis=1)[rare]), 3)
-            if how == "all":
-                exact = found
-            else:
-                row["shares_by_gate"] = compared(found["gates"], exact["gates"], n)
+                row[f"{step}_rare_f1"] = round(float(f1_table(truth, found[step]).max(axis=1)[data.rare]), 3)
+                if exact:
+                    row[f"{step}_loss"] = round(out["all"][f"{step}_best"] - row[f"{step}_best"], 4)
+            if exact:
                 row["shares_by_cluster"] = compared(shares(found["named"]), shares(exact["named"]), n)
-                row["shares_of_labels_mapped"] = compared(shares(found["carried"]), shares(truth), n)
+            if options.sketch_cells < n:
+                for what, (voted, free, true) in found["carried"].items():
+                    row[f"{what}_mapped"] = compared(voted, true, n)
+                    row[f"{what}_mapped_adjusted"] = compared(free, true, n)
+            exact = exact or (found if how == "all" else {})
+            if options.sketch_cells < n and data.name in ("simulated", "himc"):
+                row["more_draws"] = [again(data, options, other, backend, exact, out["all"]) for other in (1, 2)]
             out[how] = row
             print(name, how, json.dumps(row, indent=1), flush=True)
-    for how in ("stratified", "density"):
-        for step in ("clusters", "named"):
-            out[how][f"{step}_loss"] = round(out["all"][f"{step}_best"] - out[how][f"{step}_best"], 4)
     return out
 
 
 def main() -> None:
     """Measure the data sets asked for, print and keep the figures."""
     asked = sys.argv[1:] or ["simulated", *(["himc"] if "TRESET_DATA" in os.environ else [])]
-    figures = json.loads(RESULT.read_text()) if RESULT.exists() else {}
     for name in asked:
         stamp = {
             "date": datetime.now(UTC).date().isoformat(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         }
-        figures[name] = measure(name) | stamp
+        row = measure(name) | stamp
+        # read late: another data set may have been measured meanwhile
+        figures = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        figures[name.partition("=")[0]] = row
         RESULT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    for name in asked:
-        for how in ("stratified", "density"):
-            row = figures[name][how]
-            losses = f"mean F1 lost: clusters {row['clusters_loss']:+.3f}, named {row['named_loss']:+.3f} (bar 0.02)"
-            print(f"{name}, {how}: {losses}; {row['rare_in_sketch']} of {figures[name]['rare_cells']} rare cells kept")
+        for how in [key for key, value in row.items() if isinstance(value, dict) and "rare_in_sketch" in value]:
+            one = row[how]
+            losses = [f"{step} {one[f'{step}_loss']:+.3f}" for step in ("clusters", "named") if f"{step}_loss" in one]
+            told = f"mean F1 lost (bar 0.02): {', '.join(losses) or 'nothing to compare with'}"
+            print(f"{name}, {how}: {told}; {one['rare_in_sketch']} of {row['rare_cells']} rare cells kept")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from treset.io import peek
 ENGINE_MB = 500
 #: Bytes of memory a value read takes while a sample is prepared and mapped (raw, transformed, technical, a copy).
 BYTES_PER_VALUE = 40
+#: Bytes of memory a value takes on which thresholds are found (itself, in ranked and gathered copies).
+BYTES_PER_GATE_VALUE = 16
 #: Rows of the waist of one sample (populations and clusters times measures times markers), and bytes of one.
 ROWS_PER_SAMPLE, BYTES_PER_ROW = 8_000, 600
 #: Cells above which a second thread repays itself, and the most threads asked for.
@@ -110,8 +112,8 @@ def map_need(size: Size, modality: str, sketch_cells: int) -> Need:
     return _need(megabytes, 5 + size.values / 1e7 / threads, threads)
 
 
-def cohort_need(sizes: Iterable[Size], modality: str, sketch_cells: int) -> Need:
-    """Need of the job that sees the cohort: the sketch, and one sample after the other while it is drawn.
+def cohort_need(sizes: Iterable[Size], modality: str, sketch_cells: int, gate_cells: int) -> Need:
+    """Need of the job that sees the cohort: the sketch, one sample after the other while it is drawn, the gates' cells.
 
     Parameters
     ----------
@@ -121,14 +123,20 @@ def cohort_need(sizes: Iterable[Size], modality: str, sketch_cells: int) -> Need
         The study's.
     sketch_cells
         Cells wanted in the sketch; it holds no more than the samples have.
+    gate_cells
+        Of cytometry, cells on which thresholds are found, of no more channels than a file has; likewise.
     """
     sizes = list(sizes)
-    cells = min(sketch_cells, sum(size.cells for size in sizes))
+    all_cells = sum(size.cells for size in sizes)
+    cells = min(sketch_cells, all_cells)
+    channels = max((size.values / max(size.cells, 1) for size in sizes), default=0)
+    gated = 0.0 if modality == "rna" else min(gate_cells, all_cells) * channels
     largest = max((size.values for size in sizes), default=0)
     total = sum(size.values for size in sizes)
     base, each = (3_000, 0.15) if modality == "rna" else (1_200, 0.05)
     threads = min(MOST_COHORT_THREADS, 1 + cells // CELLS_PER_COHORT_THREAD)
-    return _need(base + each * cells + BYTES_PER_VALUE * largest / 1e6, 10 + cells / 1_000 + total / 2e7, threads)
+    megabytes = base + each * cells + (BYTES_PER_VALUE * largest + BYTES_PER_GATE_VALUE * gated) / 1e6
+    return _need(megabytes, 10 + cells / 1_000 + gated / 1e7 + total / 2e7, threads)
 
 
 def table_need(samples: int, base: float = 500, copies: int = 4) -> Need:

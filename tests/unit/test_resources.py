@@ -67,7 +67,7 @@ def test_a_larger_input_never_asks_for_less_nor_for_more_than_its_share(
     for need in (
         lambda size: prepare_need(size, modality),
         lambda size: map_need(size, modality, 50_000),
-        lambda size: cohort_need([size], modality, 50_000),
+        lambda size: cohort_need([size], modality, 50_000, 500_000),
     ):
         one, many = need(small), need(large)
         assert one.mem_mb <= many.mem_mb <= factor * one.mem_mb
@@ -77,7 +77,7 @@ def test_a_larger_input_never_asks_for_less_nor_for_more_than_its_share(
 
 def test_the_cohort_needs_the_memory_of_its_sketch_and_largest_sample_not_of_all_samples() -> None:
     size = Size(200_000, 8_000_000)
-    few, many = (cohort_need([size] * n, "mass_cytometry", 50_000) for n in (2, 500))
+    few, many = (cohort_need([size] * n, "mass_cytometry", 50_000, 400_000) for n in (2, 500))
     assert few.mem_mb == many.mem_mb
     assert few.runtime < many.runtime
 
@@ -87,7 +87,7 @@ def test_needs_lie_above_what_was_measured() -> None:
     size = Size(200_000, 8_000_000)
     assert prepare_need(size, "mass_cytometry").mem_mb > 2 * 328
     assert map_need(size, "mass_cytometry", 20_000).mem_mb > 2 * 359
-    assert cohort_need([size, size], "mass_cytometry", 20_000).mem_mb > 2 * 577
+    assert cohort_need([size, size], "mass_cytometry", 20_000, 500_000).mem_mb > 2 * 577
     # four samples, 26 228 rows of the waist: profiles, monitor, report
     assert table_need(4, 500).mem_mb > 2 * 168 and table_need(4, 800).mem_mb > 2 * 184
     assert table_need(4, 1000, 3).mem_mb > 2 * 245

@@ -86,7 +86,7 @@ def sample_need(step):
 
 def cohort_needs():
     """What the cohort's job needs."""
-    return cohort_need(map(size, SAMPLES), STUDY.modality, STUDY.cohort.sketch_cells)
+    return cohort_need(map(size, SAMPLES), STUDY.modality, STUDY.cohort.sketch_cells, STUDY.cohort.gate_cells)
 
 
 def cohort_settings():

@@ -86,6 +86,39 @@ def read_rows(path: Path, rows: np.ndarray, tables: Sequence[str] = (), chunk: i
         return _read(path, file, rows, None, tables, chunk)
 
 
+def read_values(
+    path: Path, rows: np.ndarray, variables: Sequence[str], chunk: int = CHUNK
+) -> tuple[np.ndarray, str, str]:
+    """Read values of some cells and nothing else of them, not even their names.
+
+    Parameters
+    ----------
+    path
+        A ``prepared.h5ad`` of cytometry.
+    rows
+        (n,) rising row numbers.
+    variables
+        Names of the columns of ``X``, in the order wanted.
+    chunk
+        See :func:`read_kept`.
+
+    Returns
+    -------
+    (n, p) float32, column after column in memory; the file's sample; its batch.
+
+    Raises
+    ------
+    TresetError
+        The file is damaged, or a variable is not in it.
+    """
+    from anndata.io import read_elem
+
+    with _opened(path) as file:
+        columns = _columns_of(path, read_elem(file["var"]).index, variables)
+        sample, batch = (str(pd.Series(read_elem(file["obs"][name])).iloc[0]) for name in ("sample", "batch"))
+        return _dense(file["X"], rows, columns, chunk), sample, batch
+
+
 def variables_of(path: Path) -> pd.DataFrame:
     """``var`` of a file."""
     from anndata.io import read_elem
@@ -111,10 +144,7 @@ def _read(
     from anndata.io import read_elem
 
     table, var = file["obs"], read_elem(file["var"])
-    columns = np.arange(len(var)) if variables is None else var.index.get_indexer(list(variables))
-    if (columns < 0).any():
-        lacking = ", ".join(name for name, column in zip(variables or (), columns, strict=True) if column < 0)
-        raise TresetError(f"{path}: lacks {lacking}, which the sketch has; run the step that wrote it again.")
+    columns = np.arange(len(var)) if variables is None else _columns_of(path, var.index, variables)
     # a cell's table carries sample and batch, and these are columns of one value each
     obs = {name: pd.Series(read_elem(table[name])).iloc[rows].astype(str).to_numpy() for name in ("sample", "batch")}
     index = pd.Index(read_elem(table[table.attrs["_index"]])[rows])
@@ -132,6 +162,14 @@ def _read(
         obsm={name: frame.set_axis(index) for name, frame in found.items()},
         uns={"treset_panel": read_elem(file["uns/treset_panel"])} if "uns/treset_panel" in file else {},
     )
+
+
+def _columns_of(path: Path, names: pd.Index, variables: Sequence[str]) -> np.ndarray:
+    columns = names.get_indexer(list(variables))
+    if (columns < 0).any():
+        lacking = ", ".join(name for name, column in zip(variables, columns, strict=True) if column < 0)
+        raise TresetError(f"{path}: lacks {lacking}, which the sketch has; run the step that wrote it again.")
+    return columns
 
 
 def _dense(stored: h5py.Dataset, rows: np.ndarray, columns: np.ndarray, chunk: int) -> np.ndarray:

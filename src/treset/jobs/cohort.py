@@ -15,20 +15,20 @@ import pandas as pd
 from treset.compute import Backend, need, open_backend, too_large
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
-from treset.io.cells import read_kept, read_rows, variables_of
+from treset.io.cells import read_rows, read_values, variables_of
 from treset.io.h5ad import write_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
+from treset.jobs.gating import find_thresholds, kept_rows, read_gate_cells
 from treset.jobs.tree import study_nodes
 from treset.phenotype import annotate, gates, sketch
 from treset.phenotype.batch import correct
 from treset.phenotype.cluster import cluster_cells, overcluster
 from treset.phenotype.concordance import concordance
-from treset.phenotype.map import reach
+from treset.phenotype.map import majority, reach
 from treset.phenotype.represent import fit_representation, variable_genes
 from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
 from treset.phenotype.rna_tree import described
-from treset.phenotype.samples import add_spread
 from treset.phenotype.tree import Node, rule_markers
 from treset.plain import to_plain
 from treset.study.model import Cohort, Gates, Population
@@ -72,14 +72,14 @@ def cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) 
 
 def _cohort(samples: Mapping[str, Path], settings: CohortSettings, folder: Path) -> None:
     options = settings.cohort
-    size = min(options.sketch_cells, sum(int(_keep(path).sum()) for path in samples.values()))
+    size = min(options.sketch_cells, sum(len(kept_rows(path)) for path in samples.values()))
     memory, edges = need(size, options.components, options.neighbors), too_large(size, options.neighbors)
     backend = open_backend(settings.backend, memory, settings.fell_back, edges)
     print(f"backend: {backend.choice.used} on {backend.choice.device} ({backend.choice.reason})")
     cells, panel = draw_sketch(samples, settings, backend)
     neighbors, stability = embed(cells, settings, backend)
     nodes = study_nodes(settings.modality, settings.populations, cells)
-    thresholds, names, agreement = phenotype(cells, nodes, neighbors, settings, backend)
+    thresholds, names, agreement = phenotype(cells, samples, nodes, neighbors, settings, backend)
     if settings.modality == "rna":
         nodes = described(nodes, settings.populations, cells.obs)
     cells.uns["treset"] = _provenance(settings, backend)
@@ -99,18 +99,19 @@ def draw_sketch(
 
     Returns
     -------
-    The sketch (``obs`` with ``uniform`` and ``weight`` where it was drawn by density), and ``panel.tsv``: which channel
-    of each file is which marker, or how many genes it has.
+    The sketch (``obs`` with ``weight`` where it was drawn by density), and ``panel.tsv``: which channel of each file is
+    which marker, or how many genes it has.
     """
     import anndata
 
-    seed, by_density = settings.seed, settings.cohort.sketch == "density"
-    if by_density and settings.modality == "rna":
+    seed, how, rna = settings.seed, settings.cohort.sketch, settings.modality == "rna"
+    by_density = how == "density" or (how == "auto" and not rna)
+    if by_density and rna:
         raise TresetError(
             "cohort.sketch is density, which measures distances between lineage markers and is for cytometry only: "
             "set cohort.sketch: stratified"
         )
-    kept = {sample: np.flatnonzero(_keep(path)) for sample, path in samples.items()}
+    kept = {sample: kept_rows(path) for sample, path in samples.items()}
     empty = sorted(sample for sample, rows in kept.items() if not len(rows))
     if empty:
         raise TresetError(
@@ -120,21 +121,20 @@ def draw_sketch(
     shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, settings.cohort.sketch_cells)
     parts, panels = [], []
     for sample, path in samples.items():
-        rows, own_seed = kept[sample], sketch.sample_seed(seed, sample)
+        rows, own_seed, size = kept[sample], sketch.sample_seed(seed, sample), shares[sample]
+        rows = rows[sketch.draw(len(rows), size * (sketch.CANDIDATES if by_density else 1), own_seed)]
         if by_density:
             roles = variables_of(path)["role"]
-            lineage = read_kept(path, list(roles.index[roles == "lineage"])).cells.X
-            drawn = sketch.draw_dense(np.ascontiguousarray(lineage), shares[sample], own_seed, backend)
+            lineage = read_values(path, rows, list(roles.index[roles == "lineage"]))[0]
+            drawn = sketch.draw_dense(np.ascontiguousarray(lineage), size, own_seed, backend)
             rows = rows[drawn.rows]
-        else:
-            rows = rows[sketch.draw(len(rows), shares[sample], own_seed)]
         part = read_rows(path, rows, (PROTEIN,))
         found = dict(part.uns.pop("treset_panel")) or {
             "sample": [sample], "marker": ["(genes)"], "channel": [str(part.n_vars)], "how": ["genes in the file"]
         }  # fmt: skip
         panels.append(pd.DataFrame({name: list(values) for name, values in found.items()}, columns=PANEL_COLUMNS))
         if by_density:
-            part.obs["uniform"], part.obs["weight"] = drawn.uniform, drawn.weight
+            part.obs["weight"] = drawn.weight
         parts.append(part)
     joined = anndata.concat(parts, join="inner", merge="same")
     without = [s for s, part in zip(samples, parts, strict=True) if PROTEIN not in part.obsm]
@@ -198,12 +198,18 @@ def embed(cells: AnnData, settings: CohortSettings, backend: Backend) -> tuple[n
 
 
 def phenotype(
-    cells: AnnData, nodes: Sequence[Node], neighbors: np.ndarray, settings: CohortSettings, backend: Backend
+    cells: AnnData,
+    samples: Mapping[str, Path],
+    nodes: Sequence[Node],
+    neighbors: np.ndarray,
+    settings: CohortSettings,
+    backend: Backend,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Thresholds, gates and named clusters of the sketch.
+    """Thresholds, gates and named clusters of the sketch; of cytometry the thresholds are found on more cells.
 
     ``population`` and ``cluster_population`` go into ``cells.obs``; ``cluster`` is replaced by the clusters that the
-    tree has split and merged, with what was found without it in ``cluster_before_merge``.
+    tree has split and merged, with what was found without it in ``cluster_before_merge``. ``cells.uns["stain"]`` tells
+    the map what a sample's stain is compared with.
 
     Returns
     -------
@@ -216,18 +222,10 @@ def phenotype(
     else:
         columns = {m: np.asarray(cells.X[:, i]) for i, m in enumerate(cells.var_names)}
         shown = pd.DataFrame(columns)
-        # a draw by density changes the shape of the densities, so thresholds are found on its uniform half
-        fit = cells.obs["uniform"].to_numpy() if "uniform" in cells.obs else np.ones(cells.n_obs, dtype=bool)
-        drawn = {m: values[fit] for m, values in columns.items()}
-        thresholds = gates.fit_thresholds(
-            drawn,
-            batch[fit],
-            nodes,
-            positivity=list(cells.var_names),
-            sample=sample[fit],
-            overrides=settings.gates.overrides,
-        )
-        thresholds = add_spread(thresholds, drawn, batch[fit], sample[fit], nodes)
+        drawn = read_gate_cells(samples, list(cells.var_names), settings.cohort.gate_cells, settings.seed)
+        print(f"thresholds are found on {len(drawn.sample)} cells")
+        thresholds, cells.uns["stain"] = find_thresholds(drawn, nodes, settings.gates.overrides)
+        del drawn
     weight = cells.obs["weight"].to_numpy() if "weight" in cells.obs else None
     masks = gates.apply_gates(columns, batch, nodes, thresholds, sample)
     population, _ = gates.deepest(masks, nodes)
@@ -244,9 +242,14 @@ def phenotype(
     cluster = cells.obs["cluster"].to_numpy(dtype=str)
     names = annotate.name_clusters(cluster, population, nodes, shown, purity, thresholds=thresholds, weight=weight)
     called = cells.obs["cluster"].map(dict(zip(names["cluster"], names["population"], strict=True))).astype(str)
+    codes = cells.obs["cluster"].cat.codes.to_numpy()
+    # each cell put to the vote of its neighbours, itself left out, as the cells are that the sketch does not hold
+    voted = majority(codes[neighbors[:, 1 : 1 + settings.cohort.map_neighbors]], int(codes.max()) + 1)
+    first = pd.Series(called.to_numpy()).groupby(codes).first()
     cells.obs["population"] = pd.Categorical(population)
     cells.obs["cluster_population"] = pd.Categorical(called)
-    agreement = concordance(masks, population, called.to_numpy(dtype=str), nodes, weight)
+    by_vote = first.loc[voted].to_numpy(dtype=str)
+    agreement = concordance(masks, population, called.to_numpy(dtype=str), nodes, weight, by_vote)
     return thresholds, names, agreement
 
 
@@ -257,13 +260,6 @@ def population_table(nodes: Sequence[Node]) -> pd.DataFrame:
         for n in nodes
     ]
     return pd.DataFrame(rows, columns=["population", "parent", "ontology", "measurable", "reason", "rule", "source"])
-
-
-def _keep(path: Path) -> np.ndarray:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return file["obs/keep"][:].astype(bool)
 
 
 def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:

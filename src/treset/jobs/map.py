@@ -200,12 +200,21 @@ def _own_thresholds(
     batch = str(inside.obs["batch"].iloc[0])
     if settings.modality == "rna" or not settings.per_sample:
         return samples.base_thresholds(thresholds, batch, sample)[gates.THRESHOLD_COLUMNS]
+    if "stain" in sketch.uns:
+        known = samples.reference_of(thresholds, sketch.uns["stain"], batch)
+    else:  # frozen by a version whose thresholds were found on the sketch
+        known = _reference_of_sketch(sketch, nodes, thresholds, batch)
+    columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
+    return samples.sample_thresholds(thresholds, columns, batch, sample, nodes, known)
+
+
+def _reference_of_sketch(
+    sketch: AnnData, nodes: Sequence[Node], thresholds: pd.DataFrame, batch: str
+) -> samples.Reference:
     fit = sketch.obs["uniform"].to_numpy() if "uniform" in sketch.obs else np.ones(sketch.n_obs, dtype=bool)
     around = {marker: np.asarray(sketch.X[fit, i]) for i, marker in enumerate(sketch.var_names)}
     batches, owners = (sketch.obs[name].to_numpy(dtype=str)[fit] for name in ("batch", "sample"))
-    known = samples.reference(thresholds, around, batches, owners, nodes, batch)
-    columns = {marker: np.asarray(inside.X[:, i]) for i, marker in enumerate(inside.var_names)}
-    return samples.sample_thresholds(thresholds, columns, batch, sample, nodes, known)
+    return samples.reference(thresholds, around, batches, owners, nodes, batch)
 
 
 def _read(inside: AnnData, thresholds: pd.DataFrame, settings: MapSettings) -> tuple[dict[str, np.ndarray], Values]:

@@ -78,7 +78,9 @@ def fit_thresholds(
     # the markers of a difference have rows of their own, in which the spread of their stains is told
     positivity = list(dict.fromkeys([*positivity, *_parts_of_differences(nodes)]))
     manual, where = Manual(overrides, nodes, positivity), Labels.of(batch, sample)
-    masks, batches = {ROOT: np.ones(len(batch), dtype=bool)}, sorted(set(batch.tolist()))
+    masks = {ROOT: np.ones(len(batch), dtype=bool)}
+    # once and not for every rule: labels are text, and slow to compare
+    batches = {name: batch == name for name in sorted(set(batch.tolist()))}
     for node in nodes:
         if not node.measurable:
             continue
@@ -94,7 +96,7 @@ def fit_thresholds(
                 # a difference has no noise of zero below which no valley is sought
                 lowest = -np.inf if rule.combine == "difference" else floor
                 found = _fit_one(
-                    values_of(columns, rule), scope, wider, batch, batches, rule, fallback, lowest, min_distance, find
+                    values_of(columns, rule), scope, wider, batches, rule, fallback, lowest, min_distance, find
                 )
                 fitted[key] = manual.put(key, found)
             values = values_of(columns, rule)
@@ -105,7 +107,7 @@ def fit_thresholds(
     for marker in positivity:
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")
-            found = _fit_one(columns[marker], masks[ROOT], None, batch, batches, rule, None, floor, min_distance, find)
+            found = _fit_one(columns[marker], masks[ROOT], None, batches, rule, None, floor, min_distance, find)
             fitted[ROOT, marker] = manual.put((ROOT, marker), found)
     rows = [
         (scope, marker, b, c.value, c.method, c.separation, n, s)
@@ -207,7 +209,7 @@ def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.
 
 
 def _fit_one(
-    values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batch: np.ndarray, batches: list[str], rule: Rule,
+    values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batches: Mapping[str, np.ndarray], rule: Rule,
     fallback: float | None, floor: float, min_distance: float, find_by: Callable[[Rule], Callable[..., Cut]] | None,
 ) -> dict[tuple[str, str], tuple[Cut, int]]:  # fmt: skip
     sides: dict[str, Literal["hi", "lo"]] = {"hi": "hi", "lo": "lo"}
@@ -223,9 +225,9 @@ def _fit_one(
     cuts = {("", ""): (pooled, int(scope.sum()))}
     if len(batches) < 2:
         return cuts
-    for name in batches:
-        n = int((scope & (batch == name)).sum())
-        own = find(batch == name)
+    for name, among in batches.items():
+        n = int((scope & among).sum())
+        own = find(among)
         if own.method != pooled.method or own.method in ("parent", "none") or not np.isfinite(own.value):
             cuts[name, ""] = (Cut(pooled.value, pooled.method, pooled.separation), n)
             continue

@@ -74,19 +74,30 @@ def place(
     """
     indices, distances = backend.knn(sketch, cells, k)
     near = indices[:, :votes]
-    n, voters = near.shape
     choice = cluster[near]
-    # weight 1 a vote, and a sliver for nearness that only breaks ties
-    weight = 1.0 + 1e-3 * (voters - np.arange(voters)) / voters
-    tally = np.zeros((n, int(cluster.max()) + 1), dtype=np.float32)
-    for position in range(voters):
-        tally[np.arange(n), choice[:, position]] += weight[position]
-    winner = tally.argmax(axis=1).astype(np.int32)
+    winner = majority(choice, int(cluster.max()) + 1)
     confidence = (choice == winner[:, None]).mean(axis=1).astype(np.float32)
     nearness = 1.0 / (distances[:, :votes] + 1e-6)
     positions = (umap[near] * (nearness / nearness.sum(axis=1, keepdims=True))[:, :, None]).sum(axis=1)
     winner[distances[:, 0] > limit] = -1
     return Placement(winner, confidence, positions.astype(np.float32), indices if keep else indices[:, :0].copy())
+
+
+def majority(choice: np.ndarray, groups: int) -> np.ndarray:
+    """Give each cell what most of its neighbours say, the nearer ones where they tie: (n,) int32.
+
+    Parameters
+    ----------
+    choice
+        (n, k) numbers below ``groups``, of the nearest neighbour first.
+    """
+    n, voters = choice.shape
+    # weight 1 a vote, and a sliver for nearness that only breaks ties
+    weight = 1.0 + 1e-3 * (voters - np.arange(voters)) / voters
+    tally = np.zeros((n, groups), dtype=np.float32)
+    for position in range(voters):
+        tally[np.arange(n), choice[:, position]] += weight[position]
+    return tally.argmax(axis=1).astype(np.int32)
 
 
 def joined(parts: Sequence[Placement]) -> Placement:

@@ -14,13 +14,15 @@ from treset.phenotype.tree import NOISE, ROOT, Node, rule_markers
 
 #: Gate, estimate the gain, move the thresholds, gate again: the anchors are gates themselves.
 _ROUNDS = 2
-#: A batch with fewer cells in the sketch is compared with all batches.
+#: A batch with fewer cells among those of the thresholds is compared with all batches.
 _MIN_BATCH = 2_000
+#: What :func:`reference_table` tells; ``batch`` "" is all batches together, the rest is :class:`stain.Location`.
+LOCATION_COLUMNS = ["batch", "marker", "population", "log_median", "error", "n"]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Where the markers lie in the sketch's cells of a batch, and how far samples stray from that."""
+    """Where the markers lie in a batch's cells, and how far samples stray from that."""
 
     locations: stain.Locations
     #: Marker -> between-sample standard deviation of the log gain.
@@ -30,14 +32,14 @@ class Reference:
 def add_spread(
     thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node]
 ) -> pd.DataFrame:
-    """Fill ``spread``: between-sample standard deviation of the log gain of the marker's stain, from the sketch.
+    """Fill ``spread``: between-sample standard deviation of the log gain of the marker's stain.
 
     Parameters
     ----------
     thresholds
         Of :func:`treset.phenotype.gates.fit_thresholds`.
     columns, batch, sample, nodes
-        The sketch.
+        The cells on which the thresholds were found, and the resolved tree.
 
     Returns
     -------
@@ -64,15 +66,58 @@ def add_spread(
 def reference(
     thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node], one: str
 ) -> Reference:
-    """Give what a sample of batch ``one`` is compared with, from the sketch (parameters: see :func:`add_spread`)."""
+    """Give what a sample of batch ``one`` is compared with, from cells (parameters: see :func:`add_spread`)."""
     rows = np.flatnonzero(batch == one)
     if len(rows) < _MIN_BATCH:
         rows = np.arange(len(batch))
-    told = thresholds[thresholds["marker"].isin(list(columns)) & thresholds["spread"].notna()]
-    spread = {m: float(s) for m, s in zip(told["marker"], told["spread"], strict=True)}
+    spread = _spread_of(thresholds, columns)
     inside = _take(columns, rows)
     masks = apply_gates(inside, batch[rows], nodes, thresholds, sample[rows])
     return Reference(stain.locations(inside, masks, stain.leaves(nodes), sorted(spread)), spread)
+
+
+def reference_table(
+    thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node]
+) -> pd.DataFrame:
+    """Tell where each population lies on each marker, by batch and in all (parameters: see :func:`add_spread`).
+
+    So that a sample is compared with all the cells on which the thresholds were found, and not with the sketch's.
+
+    Returns
+    -------
+    :data:`LOCATION_COLUMNS`; no rows of a batch with fewer than 2,000 cells, which is compared with all batches.
+    """
+    names, markers = stain.leaves(nodes), sorted(_spread_of(thresholds, columns))
+    masks = apply_gates(columns, batch, nodes, thresholds, sample)
+    found, sizes = [("", masks)], dict(zip(*np.unique(batch, return_counts=True), strict=True))
+    found += [(str(b), _within(masks, batch == b)) for b, n in sizes.items() if str(b) and n >= _MIN_BATCH]
+    rows = [
+        (one, marker, population, at.log_median, at.error, at.n)
+        for one, inside in found
+        for marker, populations in stain.locations(columns, inside, names, markers).items()
+        for population, at in populations.items()
+    ]
+    return pd.DataFrame(rows, columns=LOCATION_COLUMNS)
+
+
+def reference_of(thresholds: pd.DataFrame, table: pd.DataFrame, one: str) -> Reference:
+    """As :func:`reference`, from :func:`reference_table`; a batch that is not in it is compared with all batches."""
+    spread = {
+        m: float(s)
+        for m, s in zip(thresholds["marker"], thresholds["spread"], strict=True)
+        if np.isfinite(s) and len(_parts(m)) == 1
+    }
+    rows = table[table["batch"] == (one if (table["batch"] == one).any() else "")]
+    found: dict[str, dict[str, stain.Location]] = {marker: {} for marker in sorted(spread)}
+    for row in rows.itertuples(index=False):
+        if row.marker in found:
+            found[row.marker][row.population] = stain.Location(row.log_median, row.error, int(row.n))
+    return Reference(found, spread)
+
+
+def _spread_of(thresholds: pd.DataFrame, columns: Columns) -> dict[str, float]:
+    told = thresholds[thresholds["marker"].isin(list(columns)) & thresholds["spread"].notna()]
+    return {m: float(s) for m, s in zip(told["marker"], told["spread"], strict=True)}
 
 
 def sample_thresholds(

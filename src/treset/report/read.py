@@ -168,7 +168,7 @@ def _optional(path: Path) -> pd.DataFrame:
 NUMBERS = frozenset(
     {
         *("n", "estimate", "lower", "upper", "p_value", "q_value", "cells_in", "dropped", "kept", "n_cells", "day"),
-        *("gate_cells", "cluster_cells", "both", "precision", "recall", "f1", "ari"),
+        *("gate_cells", "cluster_cells", "both", "precision", "recall", "f1", "vote_ratio", "ari"),
         *("setting", "clusters", "ari_mean", "ari_min", "pairs"),
         *("cells", "unlike_sketch", "unassigned", "median_confidence"),
         *("before", "after", "emd_before", "emd_after", "mad_before", "mad_after"),

@@ -132,9 +132,12 @@ class Cohort:
     """Parameters of the one cohort job."""
 
     sketch_cells: int = 50_000
+    #: Cytometry: cells on which the gates' thresholds are found, the same number of every sample (all cells where there
+    #: are no more). 4 bytes a cell and marker of memory; the default takes seconds. RNA is gated on the sketch.
+    gate_cells: int = 500_000
     #: ``density``: half of each sample's share is drawn from sparse regions, so that populations of 0.05 % are kept
-    #: (cytometry only).
-    sketch: Literal["stratified", "density"] = "stratified"
+    #: (cytometry only); ``stratified``: all of it whatever the density; ``auto``: ``density`` for cytometry.
+    sketch: Literal["auto", "stratified", "density"] = "auto"
     #: Principal components; cytometry uses the lineage markers themselves up to this many.
     components: int = 50
     neighbors: int = 15

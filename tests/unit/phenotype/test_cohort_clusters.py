@@ -56,7 +56,7 @@ def run(sample: Path, **options: object) -> tuple[anndata.AnnData, pd.DataFrame,
     backend = NoLayout(open_backend("cpu").choice)
     cells, _ = draw_sketch({"s1": sample}, settings, backend)
     neighbors, _ = embed(cells, settings, backend)
-    _, names, agreement = phenotype(cells, resolve(TREE, cells.var_names), neighbors, settings, backend)
+    _, names, agreement = phenotype(cells, {"s1": sample}, resolve(TREE, cells.var_names), neighbors, settings, backend)
     return cells, names, agreement.set_index("population")
 
 
@@ -66,7 +66,7 @@ def truth(cells: anndata.AnnData) -> np.ndarray:
 
 def test_a_population_of_a_third_of_a_percent_has_a_cluster_where_the_draw_keeps_it(sample: Path) -> None:
     cells, _, agreement = run(sample, sketch="density")
-    assert (truth(cells) == "pDC").sum() == 10 and cells.obs["uniform"].sum() == 400
+    assert (truth(cells) == "pDC").sum() == 10
     assert agreement.loc["pDC", "f1"] > 0.9
     # ten of 3,000, though ten of the sketch's 800
     share = np.average(truth(cells) == "pDC", weights=cells.obs["weight"])
@@ -87,6 +87,16 @@ def test_clusters_are_named_after_what_they_hold(sample: Path, algorithm: str) -
 def test_without_overclustering_the_clusters_stay_as_they_were_found(sample: Path) -> None:
     cells, _, _ = run(sample, overcluster=0)
     assert "cluster_before_merge" not in cells.obs
+
+
+def test_cytometry_is_drawn_by_density_unless_asked_otherwise(sample: Path) -> None:
+    def drawn(modality: str, how: str) -> anndata.AnnData:
+        settings = CohortSettings(modality, Cohort(sketch_cells=800, sketch=how), TREE, 2000, "cpu", 0)
+        return draw_sketch({"s1": sample}, settings, open_backend("cpu"))[0]
+
+    assert drawn("mass_cytometry", "auto").obs.equals(drawn("mass_cytometry", "density").obs)
+    assert "weight" not in drawn("mass_cytometry", "stratified").obs
+    assert drawn("rna", "auto").obs.equals(drawn("rna", "stratified").obs)
 
 
 def test_a_draw_by_density_is_refused_for_rna(sample: Path) -> None:

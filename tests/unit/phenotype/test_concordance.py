@@ -55,3 +55,15 @@ def test_weights_count_a_cell_as_many():
     heavy = heavy.set_index("population")
     for column in ("precision", "recall", "f1", "ari"):
         assert light[column].to_numpy() == pytest.approx(heavy[column].to_numpy(), nan_ok=True)
+
+
+def test_what_the_vote_takes_from_a_population_is_told():
+    voted = np.array(["CD4 T"] * 2 + ["T"] * 4 + ["CD4 T"] + ["unassigned"] * 3, dtype=object)
+    assert concordance(MASKS, GATE, CLUSTER, NODES)["vote_ratio"].isna().all()
+    table = concordance(MASKS, GATE, CLUSTER, NODES, None, voted).set_index("population")
+    # three of four cells by cluster; a parent keeps what moves within it; no cluster, no ratio
+    assert table.loc["CD4 T", "vote_ratio"] == 0.75 and table.loc["T", "vote_ratio"] == 1.0
+    assert np.isnan(table.loc["B", "vote_ratio"])
+    weight = np.array([1, 1, 2, 1, 1, 1, 1, 1, 1, 1], dtype=float)
+    table = concordance(MASKS, GATE, CLUSTER, NODES, weight, voted).set_index("population")
+    assert table.loc["CD4 T", "vote_ratio"] == pytest.approx(3 / 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import anndata
@@ -89,3 +90,16 @@ def test_a_sample_without_kept_cells_is_refused_in_words(study: Path, tmp_path: 
     sample(study / "s3.h5ad", "s3", 50, 9, keep=0.0)
     with pytest.raises(TresetError, match="no cell passes the quality filters"):
         mapped(study, tmp_path, "s3")
+
+
+def test_a_cohort_frozen_before_the_stain_was_kept_is_compared_with_its_sketch(study: Path, tmp_path: Path) -> None:
+    now = pd.read_csv(mapped(study, tmp_path / "now") / "thresholds.tsv", sep="\t")
+    shutil.copytree(study / "cohort", tmp_path / "cohort")
+    shutil.copyfile(study / "s1.h5ad", tmp_path / "s1.h5ad")
+    sketch = read_h5ad(tmp_path / "cohort" / "sketch.h5ad")
+    del sketch.uns["stain"]
+    write_h5ad(sketch, tmp_path / "cohort" / "sketch.h5ad")
+    before = pd.read_csv(mapped(tmp_path, tmp_path / "before") / "thresholds.tsv", sep="\t")
+    # the same samples by fewer cells: the same thresholds but for what counting leaves open
+    assert list(before["marker"]) == list(now["marker"])
+    assert np.abs(before["threshold"] - now["threshold"]).max() < 0.2

@@ -148,6 +148,13 @@ def agreement(context: Context) -> list[Block]:
     )
     shown = table_[table_["population"] != "cells"].drop(columns=["ari"])
     labels = {"gate_cells": "cells by gate", "cluster_cells": "cells by cluster", "both": "cells by both", "f1": "F1"}
+    if "vote_ratio" in table_:  # not in results of earlier versions
+        labels["vote_ratio"] = "cells by vote / by cluster"
+        caption += (
+            " By vote: what its neighbours in the sketch would call each cell, as they do the cells that are mapped; "
+            "under 1 the shares by cluster are too low by that factor, because the population overlaps with a larger "
+            "one, over 1 too high. Shares by gate are read on every cell."
+        )
     formats = {c: text.count for c in ("gate_cells", "cluster_cells", "both")}
     formats |= {c: _percent for c in ("precision", "recall", "f1")}  # type: ignore[dict-item]
     blocks: list[Block] = [

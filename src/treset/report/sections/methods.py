@@ -22,8 +22,8 @@ RNA = (
 COHORT = (
     "A sketch of {sketch:,} cells was drawn over the samples, joined to a graph of {k} nearest neighbours, "
     "clustered with {algorithm} and laid out with UMAP (McInnes 2018, arXiv:1802.03426). Populations were gated by "
-    "thresholds on their defining markers; a cluster is named after a population when at least {purity:g} % of its "
-    "cells are of it. Every other cell takes the labels of its {votes} nearest neighbours in the sketch."
+    "thresholds on their defining markers{found}; a cluster is named after a population when at least {purity:g} % of "
+    "its cells are of it. Every other cell takes the labels of its {votes} nearest neighbours in the sketch."
 )
 LEIDEN = "the Leiden algorithm (Traag 2019, doi:10.1038/s41598-019-41695-z; resolution {setting})"
 SOM = (
@@ -77,6 +77,7 @@ def paragraphs(context: Context) -> list[str]:
             algorithm=(SOM if c.algorithm == "som" else LEIDEN).format(setting=_setting(context)),
             purity=100 * c.min_purity,
             votes=c.map_neighbors,
+            found="" if s.modality == "rna" else f", found on at most {c.gate_cells:,} cells of all samples alike",
         )
     )
     if _asked(context) == "auto":

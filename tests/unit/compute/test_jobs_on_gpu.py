@@ -112,7 +112,8 @@ def test_the_cohort_job_sends_each_matrix_once_and_takes_each_result_once(
     samples: dict[str, Path], tmp_path: Path, fake_gpu: pytest.MonkeyPatch
 ) -> None:
     seen = watch(fake_gpu)
-    options = replace(SETTINGS.cohort, resolution="auto")
+    # a draw by density searches neighbours in every sample besides
+    options = replace(SETTINGS.cohort, resolution="auto", sketch="stratified")
     cohort(samples, replace(SETTINGS, backend="gpu", cohort=options), tmp_path)
     n, p, k, draw = 600, 3, 15, 480
     start = 4 * (n + 1)

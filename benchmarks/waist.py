@@ -56,7 +56,7 @@ SHEET = ["sample", "patient", "visit", "day", "arm", "disease", "batch", "stimul
 
 
 def make_study(folder: Path, samples: int) -> None:
-    """Write the sheet, the panel and the config; two visits a patient, one in five samples counted by another device."""
+    """Write the sheet, the panel and the config; two visits a patient, one sample in five counted elsewhere."""
     rows = []
     for number in range(samples):
         patient, visit = f"P{number // 2:05d}", ("D0", "D8")[number % 2]

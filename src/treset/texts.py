@@ -17,7 +17,7 @@ def is_categories(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.CategoricalDtype)
 
 
-def plain(table: pd.DataFrame) -> pd.DataFrame:
+def spelled(table: pd.DataFrame) -> pd.DataFrame:
     """The table with text (``str``) instead of categories: for rows that are joined, mapped or compared as text."""
     return table.astype({name: "str" for name in table.columns if is_categories(table[name])})
 

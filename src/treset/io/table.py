@@ -52,7 +52,7 @@ def read_profiles(path: Path | str, *, compact: bool = False) -> pd.DataFrame:
         stack.add(profile.typed(part, str(path), first_row=at, word=word))
         at += len(part)
     table = profile.check(stack.table(), str(path), first_row=first, word=word)
-    return table if compact else texts.plain(table)
+    return table if compact else texts.spelled(table)
 
 
 def write_tsv(table: pd.DataFrame, path: Path | str) -> Path:

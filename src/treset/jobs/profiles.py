@@ -84,7 +84,7 @@ def _of_sample(sample: str, path: Path, facts: Mapping[str, Mapping[str, object]
         raise TresetError(
             f"{path}, row {other[0] + 1}, column sample: {found!r} in the rows of {sample!r}; run the map step again"
         )
-    table = texts.plain(table)
+    table = texts.spelled(table)
     for name in SHEET_COLUMNS:
         table[name] = facts[sample][name]
     return validate(table, str(path))

@@ -85,7 +85,7 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
             part = cohort.profiles[cohort.profiles["origin"] == origin]
             if origin == "cluster":
                 # the clusters themselves: populations named after them would be the same tests twice
-                named = set(cohort.profiles.loc[cohort.profiles["origin"] == "gate", "population"])
+                named = set(cohort.profiles.loc[cohort.profiles["origin"] == "gate", "population"].unique())
                 part = part[~part["population"].isin(named)]
             if part.empty:
                 notes.append(f"the profiles have no rows of origin {origin!r}")

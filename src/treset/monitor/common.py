@@ -26,7 +26,7 @@ EFFECT_COLUMNS = (
     "endpoint", "population", "measure", "marker", "contrast", "n", "estimate", "scale", "lower", "upper", "p_value",
     "q_value", "method", "converged", "verdict", "note", "role", "origin",
 )  # fmt: skip
-#: Columns of the waist that a monitor reads, once the others agree with the sheet.
+#: Columns that a value is read from; what the sheet says of a sample is read from the sheet.
 READ = ("sample", "population", "parent", "origin", "measure", "marker", "value", "n_cells")
 MET, NOT_MET, NOT_EVALUABLE = "met", "not met", "not evaluable"
 #: Level of every interval that is reported.
@@ -132,7 +132,7 @@ class Cohort:
     Attributes
     ----------
     profiles
-        Rows of the waist of these samples, columns ``READ``; text as categories where the waist has it so.
+        Rows of the waist of these samples; text as categories where the waist has it so.
     sheet
         One row a sample, index = sample, in the order of the sheet.
     left_out
@@ -166,6 +166,10 @@ class Cohort:
         for sample in self.sheet.index:
             found.setdefault(self.identities[sample], []).append(str(sample))
         return found
+
+    def rows(self, origin: str) -> pd.DataFrame:
+        """Rows of one origin, columns ``READ``."""
+        return self.profiles.loc[self.profiles["origin"] == origin, list(READ)]
 
     def identity(self, sample: str) -> tuple[str, str]:
         """Patient and visit of a sample."""
@@ -234,8 +238,6 @@ def prepare(
         by_reason.setdefault(reason, []).append(sample)
     notes += [f"left out, {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
     identities = dict(zip(sheet.index, zip(sheet["patient"], sheet["visit"], strict=True), strict=True))
-    # what the sheet says of a sample is read from the sheet
-    table = table[list(READ)]
     mine = where(table["sample"], set(sheet.index[used]).__contains__)
     kept = table if mine.all() else table[mine]
     return Cohort(kept, sheet[used], left_out, patients, tuple(notes), identities, repeats)

@@ -74,7 +74,7 @@ def read(cohort: Cohort, what: Measure, min_events: int) -> Values:
     percentages and ratios, all kept cells for counts, the counted population for cells per microlitre, the population
     itself for medians, percent positive and signatures.
     """
-    rows = cohort.profiles[cohort.profiles["origin"] == what.origin]
+    rows = cohort.rows(what.origin)
     if problem := _absent(rows, what):
         return Values(_EMPTY, problem)
     of_population = rows[rows["population"] == what.population]

@@ -154,6 +154,8 @@ def _check_columns(table: pd.DataFrame, rows: _Rows) -> None:
 def _number(column: pd.Series, name: str, rows: _Rows) -> pd.Series:
     if pd.api.types.is_bool_dtype(column):
         rows.messages.append(f"{rows.where}: column {name} holds true/false; expected is a number")
+    if texts.is_categories(column):
+        column = column.astype(column.cat.categories.dtype)
     if column.dtype.kind in "fiu" and isinstance(column.dtype, np.dtype):
         blank, numbers = column.isna(), column
     else:

@@ -11,6 +11,7 @@ import pandas as pd
 from treset.report import text
 from treset.report.read import Results
 from treset.study.model import Study
+from treset.texts import spelled
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Context:
 
     @property
     def profiles(self) -> pd.DataFrame:
-        """The waist."""
+        """The waist, text as categories."""
         return self.results.profiles
 
     @cached_property
@@ -86,12 +87,16 @@ class Context:
         return found if not found["sample"].duplicated().any() else found.iloc[:0]
 
     @cached_property
-    def _parts(self) -> dict[tuple, pd.DataFrame]:
-        return dict(list(self.profiles.groupby(["origin", "population"], sort=False)))
+    def _parts(self) -> dict[tuple[str, str], pd.DataFrame]:
+        """The rows asked for so far."""
+        return {}
 
     def _rows(self, origin: str, population: str) -> pd.DataFrame:
-        """Give the rows of a population in one reading."""
-        return self._parts.get((origin, population), self.profiles.iloc[:0])
+        """Give the rows of a population in one reading, text spelled out."""
+        if (origin, population) not in self._parts:
+            own = (self.profiles["population"] == population) & (self.profiles["origin"] == origin)
+            self._parts[origin, population] = spelled(self.profiles[own])
+        return self._parts[origin, population]
 
     def rests_on(self, rows: pd.DataFrame, measure: str, origin: str, marker: str | None) -> pd.Series:
         """Give the cells that must be enough for each value: the denominator, or the population itself for medians."""
@@ -102,7 +107,8 @@ class Context:
             named = pd.Series(whole, index=rows.index)
         else:
             return rows["n_cells"]
-        counted = self.profiles[(self.profiles["measure"] == "count") & (self.profiles["origin"] == origin)]
+        counted = (self.profiles["measure"] == "count") & (self.profiles["origin"] == origin)
+        counted = spelled(self.profiles.loc[counted, ["sample", "population", "value"]])
         counts = counted.drop_duplicates(["sample", "population"]).set_index(["sample", "population"])["value"]
         found = counts.reindex(pd.MultiIndex.from_arrays([rows["sample"], named]))
         return pd.Series(found.to_numpy(), index=rows.index).fillna(rows["n_cells"])

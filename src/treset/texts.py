@@ -6,7 +6,7 @@ and whatever groups or sorts by them does so as it would by text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -91,32 +91,54 @@ def recoded(column: pd.Series, of: Callable[[str], str]) -> pd.Series:
 class Stack:
     """Parts of a table put under each other, with text as categories.
 
-    Holds a byte or two a row for a column of text and the numbers as they are.
+    Holds two bytes a row for a column of text and the numbers as they are, each column once.
+
+    Parameters
+    ----------
+    rows
+        Rows to expect; more or fewer may come. Default: unknown.
     """
 
-    def __init__(self) -> None:
-        self._parts: dict[str, list[np.ndarray]] = {}
+    def __init__(self, rows: int = 0) -> None:
+        self._rows, self._expected = 0, rows
+        self._columns: dict[str, np.ndarray] = {}
         self._known: dict[str, dict[str, int]] = {}
 
     def add(self, part: pd.DataFrame) -> None:
         """Add rows: columns of numbers, and of text without blanks (:func:`filled`); the same columns every time."""
+        end = self._rows + len(part)
         for name in part.columns:
             column = part[name]
             values = column.to_numpy() if isinstance(column.dtype, np.dtype) else self._coded(name, column)
-            self._parts.setdefault(name, []).append(values)
+            self._room(name, values.dtype, end)[self._rows : end] = values
+        self._rows = end
 
     def _coded(self, name: str, column: pd.Series) -> np.ndarray:
         found, texts = numbered(column)
         known = self._known.setdefault(name, {})
         place = [known.setdefault(text, len(known)) for text in texts]
-        return np.array(place or [0], dtype=code_type(len(known)))[found]
+        # a shorter type would be widened, and so copied, as texts come
+        return np.array(place or [0], dtype=max(code_type(len(known)), np.int16, key=lambda kind: kind().itemsize))[
+            found
+        ]
+
+    def _room(self, name: str, kind: np.dtype, end: int) -> np.ndarray:
+        """The column with space for ``end`` rows; pages that are never written to take no memory."""
+        held = self._columns.get(name)
+        wide = kind if held is None else np.promote_types(held.dtype, kind)
+        if held is None or len(held) < end or held.dtype != wide:
+            larger = np.empty(max(end, self._expected, 0 if held is None else len(held) * 3 // 2), dtype=wide)
+            if held is not None:
+                larger[: self._rows] = held[: self._rows]
+            held = self._columns[name] = larger
+        return held
 
     def table(self) -> pd.DataFrame:
-        """All rows, index 0, 1, ...; the parts are given up, column by column."""
+        """All rows, index 0, 1, ...; what was held is given up, column by column."""
         columns: dict[str, pd.Series | np.ndarray] = {}
-        for name in list(self._parts):
-            values = np.concatenate(self._parts.pop(name))
-            index = pd.RangeIndex(len(values))
-            known: Iterable[str] | None = self._known.get(name)
+        index = pd.RangeIndex(self._rows)
+        for name in list(self._columns):
+            values = self._columns.pop(name)[: self._rows]
+            known = self._known.get(name)
             columns[name] = values if known is None else categories(list(known), values, index)
-        return pd.DataFrame(columns, copy=False)
+        return pd.DataFrame(columns, index=index, copy=False)

@@ -9,7 +9,7 @@ import pandas as pd
 from treset import profile, texts
 from treset.errors import TresetError
 from treset.io.files import atomic
-from treset.io.waist import parquet_parts, text_parts
+from treset.io.waist import parquet_parts, parquet_rows, text_parts
 
 _SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 
@@ -47,7 +47,7 @@ def read_profiles(path: Path | str, *, compact: bool = False) -> pd.DataFrame:
         )
     parquet = suffix == ".parquet"
     first, word = (1, "row") if parquet else (2, "line")
-    stack, at = texts.Stack(), first
+    stack, at = texts.Stack(parquet_rows(path) if parquet else 0), first
     for part in parquet_parts(path) if parquet else text_parts(path, _SEPARATORS[suffix]):
         stack.add(profile.typed(part, str(path), first_row=at, word=word))
         at += len(part)

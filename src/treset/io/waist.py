@@ -113,6 +113,14 @@ def parquet_parts(path: Path, columns: Sequence[str] | None = None, rows: int = 
         ) from error
 
 
+def parquet_rows(path: Path) -> int:
+    """Rows of a parquet table; 0 where the file is not readable as one (reading it says why)."""
+    try:
+        return pyarrow.parquet.read_metadata(path).num_rows
+    except (pyarrow.ArrowInvalid, OSError):
+        return 0
+
+
 def _is_text(kind: pyarrow.DataType) -> bool:
     return pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
 

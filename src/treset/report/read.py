@@ -11,7 +11,7 @@ import pandas as pd
 
 from treset.errors import TresetError
 from treset.io.h5ad import read_parts
-from treset.io.waist import parquet_parts
+from treset.io.waist import parquet_parts, parquet_rows
 from treset.study.model import Study
 from treset.texts import Stack, filled, spelled
 
@@ -136,7 +136,7 @@ def _parity(results: Path, run: dict) -> dict:
 def _profiles(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise TresetError(f"{path} is missing: a report is made of the profiles of a run; run the study first.")
-    stack = Stack()
+    stack = Stack(parquet_rows(path))
     try:
         for part in parquet_parts(path, WAIST):
             if lacking := [c for c in WAIST if c not in part]:

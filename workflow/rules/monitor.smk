@@ -55,7 +55,7 @@ rule monitor:
         config_file=inside(CONFIG_FILE),
         config=config,
         monitors=lambda wildcards: to_plain(getattr(STUDY.monitors, wildcards.monitor)),
-        markers=[row["marker"] for row in PANEL if row["role"] == "state"],
+        markers=STATE_MARKERS,
         code=code_hash("treset.jobs.monitor"),
     script:
         "../scripts/monitor.py"

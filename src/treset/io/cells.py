@@ -16,6 +16,7 @@ import pandas as pd
 
 from treset.errors import TresetError
 from treset.io.files import atomic
+from treset.io.h5ad import read_parts
 from treset.io.tenx import open_h5
 
 if TYPE_CHECKING:
@@ -88,10 +89,7 @@ def read_rows(path: Path, rows: np.ndarray, tables: Sequence[str] = (), chunk: i
 
 def variables_of(path: Path) -> pd.DataFrame:
     """``var`` of a file."""
-    from anndata.io import read_elem
-
-    with _opened(path) as file:
-        return read_elem(file["var"])
+    return read_parts(path, "var")["var"]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from treset.compute import Backend, need, open_backend
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
 from treset.io.cells import read_kept, read_rows, variables_of
-from treset.io.h5ad import write_h5ad
+from treset.io.h5ad import read_parts, write_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
@@ -109,17 +109,18 @@ def draw_sketch(
             "cohort.sketch is density, which measures distances between lineage markers and is for cytometry only: "
             "set cohort.sketch: stratified"
         )
-    kept = {sample: np.flatnonzero(_keep(path)) for sample, path in samples.items()}
-    empty = sorted(sample for sample, rows in kept.items() if not len(rows))
+    # counts alone: the rows of all cells of all samples would not fit
+    kept = {sample: len(_kept(path)) for sample, path in samples.items()}
+    empty = sorted(sample for sample, cells in kept.items() if not cells)
     if empty:
         raise TresetError(
             f"no cell of sample {', '.join(empty)} passes the quality filters: see its quality.tsv for which filter "
             "drops them, and set 'exclude' with a reason in the sample sheet or change the filter in the config"
         )
-    shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, settings.cohort.sketch_cells)
+    shares = sketch.allocate(kept, settings.cohort.sketch_cells)
     parts, panels = [], []
     for sample, path in samples.items():
-        rows, own_seed = kept[sample], sketch.sample_seed(seed, sample)
+        rows, own_seed = _kept(path), sketch.sample_seed(seed, sample)
         if by_density:
             roles = variables_of(path)["role"]
             lineage = read_kept(path, list(roles.index[roles == "lineage"])).cells.X
@@ -255,11 +256,9 @@ def population_table(nodes: Sequence[Node]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["population", "parent", "ontology", "measurable", "reason", "rule", "source"])
 
 
-def _keep(path: Path) -> np.ndarray:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return file["obs/keep"][:].astype(bool)
+def _kept(path: Path) -> np.ndarray:
+    """Rows of the cells of a sample that quality kept."""
+    return np.flatnonzero(np.asarray(read_parts(path, "obs/keep")["obs/keep"], dtype=bool))
 
 
 def _provenance(settings: CohortSettings, backend: Backend) -> dict[str, str]:

@@ -59,6 +59,11 @@ def check_files(study: Study) -> list[str]:
     return faults.warnings
 
 
+def state_markers(panel: Sequence[Mapping[str, object]]) -> list[str]:
+    """Give the markers of role state among :func:`panel_rows`: discovery tests them where its settings name none."""
+    return [str(row["marker"]) for row in panel if row["role"] == "state"]
+
+
 def panel_rows(study: Study) -> list[dict[str, object]]:
     """Give the panel in use as plain rows: the study's own, or the one proposed from the files' headers.
 

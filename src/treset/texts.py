@@ -25,6 +25,8 @@ def spelled(table: pd.DataFrame) -> pd.DataFrame:
 def filled(column: pd.Series) -> pd.Series:
     """Any column as text, "" where it is blank: ``str``, or sorted categories where it comes as categories."""
     if not is_categories(column):
+        if column.dtype == "str" and not column.hasnans:
+            return column
         return column.astype("object").where(column.notna(), "").astype("str")
     known = column.cat.categories
     if not column.hasnans and known.dtype == "str" and known.is_monotonic_increasing:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from treset import profile
+from treset import profile, texts
 from treset.errors import TresetError
 from treset.io.files import atomic
 
@@ -54,27 +54,28 @@ def waist_writer(profiles: Path, tsv: Path) -> Iterator[Write]:
         second.open("w", encoding="utf-8", newline="") as stream,
     ):
         _tsv_rows(empty, stream, header=True)
-        waiting = empty
+        waiting: list[pd.DataFrame] = []
 
         def write(rows: pd.DataFrame) -> None:
-            nonlocal waiting
             _tsv_rows(rows, stream, header=False)
-            waiting = pd.concat([waiting, rows], ignore_index=True)
-            while len(waiting) >= GROUP_ROWS:
-                _group(waiting.iloc[:GROUP_ROWS], schema, writer)
-                waiting = waiting.iloc[GROUP_ROWS:].reset_index(drop=True)
+            waiting.append(texts.spelled(rows))
+            if sum(map(len, waiting)) >= GROUP_ROWS:
+                whole = pd.concat(waiting, ignore_index=True)
+                full = len(whole) // GROUP_ROWS * GROUP_ROWS
+                group(whole.iloc[:full])
+                waiting[:] = [whole.iloc[full:]]
+
+        def group(rows: pd.DataFrame) -> None:
+            cut = pyarrow.Table.from_pandas(rows, schema=schema, preserve_index=False)
+            writer.write_table(cut, row_group_size=GROUP_ROWS)
 
         yield write
-        if len(waiting):
-            _group(waiting, schema, writer)
+        if any(map(len, waiting)):
+            group(pd.concat(waiting, ignore_index=True))
 
 
 def _tsv_rows(rows: pd.DataFrame, stream: object, header: bool) -> None:
     rows.to_csv(stream, sep="\t", index=False, header=header, na_rep="", lineterminator="\n")  # type: ignore[call-overload]
-
-
-def _group(rows: pd.DataFrame, schema: pyarrow.Schema, writer: pyarrow.parquet.ParquetWriter) -> None:
-    writer.write_table(pyarrow.Table.from_pandas(rows, schema=schema, preserve_index=False), row_group_size=GROUP_ROWS)
 
 
 def parquet_parts(path: Path, columns: Sequence[str] | None = None, rows: int = PART_ROWS) -> Iterator[pd.DataFrame]:

@@ -12,7 +12,7 @@ from treset import texts
 from treset.errors import TresetError
 from treset.io.table import write_tsv
 from treset.io.waist import parquet_parts, waist_writer
-from treset.profile import validate
+from treset.profile import DTYPES, validate
 
 #: Columns of the sheet that the waist carries.
 SHEET_COLUMNS = ["patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"]
@@ -56,7 +56,8 @@ def gather(
             if sample in rows:
                 table = _of_sample(sample, rows[sample], facts)
                 more = absolute_counts(table, sheet[sheet["sample"] == sample])
-                whole = validate(pd.concat([table, more], ignore_index=True), f"{rows[sample]}, with absolute counts")
+                both = pd.concat([texts.spelled(table), texts.spelled(more)], ignore_index=True)
+                whole = validate(both, f"{rows[sample]}, with absolute counts")
                 write(whole.iloc[len(table) :])
     counts = [pd.read_csv(path, sep="\t", dtype={"sample": str}, keep_default_na=False) for path in quality.values()]
     write_tsv(pd.concat(counts, ignore_index=True), quality_out)
@@ -66,7 +67,9 @@ def _facts(sheet: pd.DataFrame) -> dict[str, dict[str, object]]:
     """Sample -> what the sheet says of it."""
     if (again := sheet["sample"].duplicated()).any():
         raise TresetError(f"samples: {sheet.loc[again, 'sample'].iloc[0]!r} is there twice; ids must be unique")
-    return {str(row["sample"]): row for row in sheet[["sample", *SHEET_COLUMNS]].to_dict("records")}
+    known = sheet[["sample", *SHEET_COLUMNS]]
+    known = known.assign(**{name: texts.filled(known[name]) for name in known if DTYPES[name] == "str"})
+    return {str(row["sample"]): row for row in known.to_dict("records")}
 
 
 def _of_sample(sample: str, path: Path, facts: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
@@ -84,9 +87,10 @@ def _of_sample(sample: str, path: Path, facts: Mapping[str, Mapping[str, object]
         raise TresetError(
             f"{path}, row {other[0] + 1}, column sample: {found!r} in the rows of {sample!r}; run the map step again"
         )
-    table = texts.spelled(table)
     for name in SHEET_COLUMNS:
-        table[name] = facts[sample][name]
+        value = facts[sample][name]
+        once = np.zeros(len(table), dtype=np.int8)
+        table[name] = texts.categories([str(value)], once, table.index) if DTYPES[name] == "str" else value
     return validate(table, str(path))
 
 

@@ -146,6 +146,13 @@ def test_faults_of_later_parts_keep_their_place(tmp_path: Path, suffix: str, wor
     assert f"column patient: sample 's00000' has '00{(n - 1) // 20}' here and '000' before" in refused(moved)
 
 
+def test_numbers_of_a_text_file_are_exact(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).normal(size=400) * 10.0 ** np.arange(-200, 200)
+    table = waist(400).assign(measure="median", marker="m", value=numbers)
+    write_tsv(table, tmp_path / "p.tsv")
+    assert read_profiles(tmp_path / "p.tsv")["value"].tolist() == numbers.tolist()
+
+
 def test_numbers_written_as_text_are_read_from_parquet_too(tmp_path: Path) -> None:
     table = waist(30).drop(columns=list(OPTIONAL))
     table.astype({"value": "str", "n_cells": "str", "day": "str"}).to_parquet(tmp_path / "p.parquet")

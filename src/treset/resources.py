@@ -21,8 +21,8 @@ from treset.io import peek
 ENGINE_MB = 500
 #: Bytes of memory a value read takes while a sample is prepared and mapped (raw, transformed, technical, a copy).
 BYTES_PER_VALUE = 40
-#: Rows of the waist of one sample (populations and clusters times measures times markers), and bytes of one.
-ROWS_PER_SAMPLE, BYTES_PER_ROW = 8_000, 600
+#: Rows of the waist of one sample (populations and clusters times measures times markers), and bytes of one in memory.
+ROWS_PER_SAMPLE, BYTES_PER_ROW = 8_000, 60
 #: Cells above which a second thread repays itself, and the most threads asked for.
 CELLS_PER_MAP_THREAD, MOST_MAP_THREADS = 500_000, 4
 CELLS_PER_COHORT_THREAD, MOST_COHORT_THREADS = 6_000, 8
@@ -131,7 +131,22 @@ def cohort_need(sizes: Iterable[Size], modality: str, sketch_cells: int) -> Need
     return _need(base + each * cells + BYTES_PER_VALUE * largest / 1e6, 10 + cells / 1_000 + total / 2e7, threads)
 
 
-def table_need(samples: int, base: float = 500, copies: int = 4) -> Need:
-    """Need of a job that holds the waist in memory ``copies`` times: gathering it, a monitor, the report."""
+def gather_need(samples: int) -> Need:
+    """Need of the job that gathers the waist: one sample at a time, and a few lines of quality of each."""
+    return _need(600 + 0.1 * samples, 10 + samples / 10)
+
+
+def table_need(samples: int, base: float = 500, copies: int = 3) -> Need:
+    """Need of a job that holds the waist, its text as categories: a monitor, the report.
+
+    Parameters
+    ----------
+    samples
+        Of the study.
+    base
+        Megabytes of the interpreter and the libraries.
+    copies
+        How many times the whole table fits: itself, what is read of it, and room for samples with more rows.
+    """
     rows = samples * ROWS_PER_SAMPLE
     return _need(base + copies * rows * BYTES_PER_ROW / 1e6, 10 + samples / 10)

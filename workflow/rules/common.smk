@@ -10,7 +10,7 @@ from treset.environment import job_environment
 from treset.errors import TresetError
 from treset.fingerprint import code_hash
 from treset.plain import to_plain
-from treset.resources import cohort_need, map_need, prepare_need, sample_size, simulated_size, table_need
+from treset.resources import cohort_need, gather_need, map_need, prepare_need, sample_size, simulated_size, table_need
 from treset.study import panel_rows, read_study, state_markers
 from treset.study.model import FROZEN_FILES
 
@@ -116,6 +116,11 @@ def growing(need, what):
 def tables(base, copies):
     """What a job on the waist of all samples needs."""
     return lambda: table_need(len(SAMPLES), base, copies)
+
+
+def gathering():
+    """What gathering the waist needs."""
+    return gather_need(len(SAMPLES))
 
 
 def spillover_file():

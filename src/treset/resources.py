@@ -23,8 +23,8 @@ ENGINE_MB = 500
 BYTES_PER_VALUE = 40
 #: Bytes of memory a value takes on which thresholds are found (itself, in ranked and gathered copies).
 BYTES_PER_GATE_VALUE = 16
-#: Rows of the waist of one sample (populations and clusters times measures times markers), and bytes of one.
-ROWS_PER_SAMPLE, BYTES_PER_ROW = 8_000, 600
+#: Rows of the waist of one sample (populations and clusters times measures times markers), and bytes of one in memory.
+ROWS_PER_SAMPLE, BYTES_PER_ROW = 8_000, 60
 #: Cells above which a second thread repays itself, and the most threads asked for.
 CELLS_PER_MAP_THREAD, MOST_MAP_THREADS = 500_000, 4
 CELLS_PER_COHORT_THREAD, MOST_COHORT_THREADS = 6_000, 8
@@ -139,7 +139,22 @@ def cohort_need(sizes: Iterable[Size], modality: str, sketch_cells: int, gate_ce
     return _need(megabytes, 10 + cells / 1_000 + gated / 1e7 + total / 2e7, threads)
 
 
-def table_need(samples: int, base: float = 500, copies: int = 4) -> Need:
-    """Need of a job that holds the waist in memory ``copies`` times: gathering it, a monitor, the report."""
+def gather_need(samples: int) -> Need:
+    """Need of the job that gathers the waist: one sample at a time, and a few lines of quality of each."""
+    return _need(600 + 0.1 * samples, 10 + samples / 10)
+
+
+def table_need(samples: int, base: float = 500, copies: int = 3) -> Need:
+    """Need of a job that holds the waist, its text as categories: a monitor, the report.
+
+    Parameters
+    ----------
+    samples
+        Of the study.
+    base
+        Megabytes of the interpreter and the libraries.
+    copies
+        How many times the whole table fits: itself, what is read of it, and room for samples with more rows.
+    """
     rows = samples * ROWS_PER_SAMPLE
     return _need(base + copies * rows * BYTES_PER_ROW / 1e6, 10 + samples / 10)

@@ -15,6 +15,7 @@ from treset.io.fcs_write import write_fcs
 from treset.resources import (
     Size,
     cohort_need,
+    gather_need,
     map_need,
     prepare_need,
     sample_size,
@@ -75,6 +76,10 @@ def test_a_larger_input_never_asks_for_less_nor_for_more_than_its_share(
         assert many.runtime * many.threads <= 10 * factor * one.runtime * one.threads
 
 
+def test_gathering_needs_the_memory_of_a_sample_not_of_all() -> None:
+    assert gather_need(5000).mem_mb < 2 * gather_need(5).mem_mb < table_need(5000).mem_mb
+
+
 def test_the_cohort_needs_the_memory_of_its_sketch_and_largest_sample_not_of_all_samples() -> None:
     size = Size(200_000, 8_000_000)
     few, many = (cohort_need([size] * n, "mass_cytometry", 50_000, 400_000) for n in (2, 500))
@@ -91,7 +96,11 @@ def test_needs_lie_above_what_was_measured() -> None:
     # four samples, 26 228 rows of the waist: profiles, monitor, report
     assert table_need(4, 500).mem_mb > 2 * 168 and table_need(4, 800).mem_mb > 2 * 184
     assert table_need(4, 1000, 3).mem_mb > 2 * 245
-    assert table_need(500).mem_mb < 20_000
+    assert gather_need(4).mem_mb > 2 * 168
+    # benchmarks/waist.py, 8,573 rows a sample: the largest of the monitors and the report
+    assert table_need(500, 800).mem_mb > 2 * 626 and table_need(500, 1000).mem_mb > 2 * 589
+    assert table_need(5000, 800).mem_mb > 2 * 3789
+    assert table_need(500, 1000).mem_mb < 2_500 and table_need(5000, 1000).mem_mb < 10_000
 
 
 @pytest.mark.parametrize("name", ["default", "workstation", "slurm"])

@@ -54,8 +54,8 @@ else:
             ENVIRONMENT
         threads: 1
         resources:
-            mem_mb=growing(tables(800, 4), "mem_mb"),
-            runtime=growing(tables(800, 4), "runtime"),
+            mem_mb=growing(tables(800, 3), "mem_mb"),
+            runtime=growing(tables(800, 3), "runtime"),
         params:
             samples=SAMPLES,
             settings=cohort_settings(),

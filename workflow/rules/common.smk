@@ -10,8 +10,8 @@ from treset.environment import job_environment
 from treset.errors import TresetError
 from treset.fingerprint import code_hash
 from treset.plain import to_plain
-from treset.resources import cohort_need, map_need, prepare_need, sample_size, simulated_size, table_need
-from treset.study import panel_rows, read_study
+from treset.resources import cohort_need, gather_need, map_need, prepare_need, sample_size, simulated_size, table_need
+from treset.study import panel_rows, read_study, state_markers
 from treset.study.model import FROZEN_FILES
 
 # With --software-deployment-method conda only: cpu, gpu-cuda12 or gpu-cuda13.
@@ -21,6 +21,7 @@ CONFIG_FILE = Path((workflow.overwrite_configfiles or workflow.configfiles)[-1])
 try:
     STUDY = read_study(CONFIG_FILE, config)
     PANEL = panel_rows(STUDY)
+    STATE_MARKERS = state_markers(PANEL)
 except TresetError as error:
     raise WorkflowError(str(error)) from None
 
@@ -115,6 +116,11 @@ def growing(need, what):
 def tables(base, copies):
     """What a job on the waist of all samples needs."""
     return lambda: table_need(len(SAMPLES), base, copies)
+
+
+def gathering():
+    """What gathering the waist needs."""
+    return gather_need(len(SAMPLES))
 
 
 def spillover_file():

@@ -19,8 +19,8 @@ rule profiles:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=growing(tables(500, 4), "mem_mb"),
-        runtime=growing(tables(500, 4), "runtime"),
+        mem_mb=growing(gathering, "mem_mb"),
+        runtime=growing(gathering, "runtime"),
     params:
         samples=SAMPLES,
         sheet=sheet_rows(
@@ -49,13 +49,13 @@ rule monitor:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=growing(tables(800, 4), "mem_mb"),
-        runtime=growing(tables(800, 4), "runtime"),
+        mem_mb=growing(tables(800, 3), "mem_mb"),
+        runtime=growing(tables(800, 3), "runtime"),
     params:
         config_file=inside(CONFIG_FILE),
         config=config,
         monitors=lambda wildcards: to_plain(getattr(STUDY.monitors, wildcards.monitor)),
-        markers=[row["marker"] for row in PANEL if row["role"] == "state"],
+        markers=STATE_MARKERS,
         code=code_hash("treset.jobs.monitor"),
     script:
         "../scripts/monitor.py"

@@ -148,7 +148,7 @@ def monitor(
 ) -> None:
     """Run one monitor on any profiles table, such as frequencies exported from another program."""
     from treset.jobs.monitor import monitor as run_one
-    from treset.study import panel_rows, read_study
+    from treset.study import panel_rows, read_study, state_markers
 
     if not profiles.exists():
         raise TresetError(f"the profiles table {profiles} does not exist")
@@ -162,7 +162,7 @@ def monitor(
     markers: list[str] = []
     if name == "discovery" and study.panel is not None:
         # as in a run: discovery tests the state markers, not those that define the populations
-        markers = [str(row["marker"]) for row in panel_rows(study) if row["role"] == "state"]
+        markers = state_markers(panel_rows(study))
     elif name == "discovery" and study.modality != "rna":
         console.print("the config names no panel, which tells state markers: every marker of the table is tested")
     run_one(name, profiles, study, folder, markers)

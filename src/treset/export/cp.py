@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from treset.report.text import UNITS
+from treset.texts import categories, recoded, spelled
 
 #: Columns in the order of the domain; SUPP variables and controlled terminology are left to the sponsor.
 COLUMNS = (
@@ -39,40 +40,53 @@ def cp_rows(profiles: pd.DataFrame, study: str, modality: str) -> pd.DataFrame:
     -------
     Columns ``COLUMNS``. CPTESTCD is at most 8 characters, made here (no CDISC terminology), one a CPTEST. CPDY follows
     SDTM: there is no day 0, the first dose (``day`` 0) is day 1. A value that does not exist (the median of no cells)
-    is CPSTAT ``NOT DONE`` with CPREASND.
+    is CPSTAT ``NOT DONE`` with CPREASND. Text that repeats is held as categories.
     """
     rows = profiles[profiles["origin"] != "cluster"].reset_index(drop=True)
-    long = [_label(row) for row in rows[["population", "parent", "measure", "marker"]].to_dict("records")]
+    test, long = _tests(rows)
     codes, short = test_codes(long), short_names(long)
     value = rows["value"]
-    shown = [repr(float(v)) if np.isfinite(v) else "" for v in value]
-    unit = [_unit(measure, modality) for measure in rows["measure"]]
+    shown = pd.Series([repr(float(v)) if np.isfinite(v) else "" for v in value], index=rows.index, dtype="str")
+    unit = recoded(rows["measure"], lambda measure: _unit(measure, modality))
     missing = value.isna()
     table = pd.DataFrame(
         {
             "STUDYID": study,
             "DOMAIN": "CP",
-            "USUBJID": study + "-" + rows["patient"].astype(str),
+            "USUBJID": recoded(rows["patient"], lambda patient: f"{study}-{patient}"),
             "CPSEQ": rows.groupby("patient", sort=False).cumcount() + 1,
             "CPREFID": rows["sample"],
-            "CPTESTCD": [codes[name] for name in long],
-            "CPTEST": [short[name] for name in long],
-            "CPCAT": rows["measure"].str.replace("_", " ").str.upper(),
+            "CPTESTCD": categories([codes[name] for name in long], test, rows.index),
+            "CPTEST": categories([short[name] for name in long], test, rows.index),
+            "CPCAT": recoded(rows["measure"], lambda measure: measure.replace("_", " ").upper()),
             "CPSCAT": rows["stimulus"],
             "CPORRES": shown,
             "CPORRESU": unit,
             "CPSTRESC": shown,
             "CPSTRESN": value,
             "CPSTRESU": unit,
-            "CPSTAT": np.where(missing, "NOT DONE", ""),
-            "CPREASND": np.where(missing, "NO CELLS TO MEASURE", ""),
+            "CPSTAT": categories(["", "NOT DONE"], missing.to_numpy(dtype=np.int8), rows.index),
+            "CPREASND": categories(["", "NO CELLS TO MEASURE"], missing.to_numpy(dtype=np.int8), rows.index),
             "CPMETHOD": _METHODS.get(modality, ""),
             "CPMRKSTR": rows["marker"],
             "VISIT": rows["visit"],
-            "CPDY": [study_day(day) for day in rows["day"]],
+            "CPDY": _days(rows["day"]),
         }
     )
     return table[list(COLUMNS)]
+
+
+def _tests(rows: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """The number of each row's test, (n,), and the long names of the tests."""
+    about = ["population", "parent", "measure", "marker"]
+    number = rows.groupby(about, sort=False, observed=True).ngroup().to_numpy()
+    first = rows[about][~pd.Series(number).duplicated().to_numpy()]
+    return number, [_label(row) for row in spelled(first).to_dict("records")]
+
+
+def _days(days: pd.Series) -> pd.Series:
+    number, known = pd.factorize(days)
+    return categories([study_day(day) for day in known], number, days.index)
 
 
 def study_day(day: float) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.table import read_profiles
+from treset.texts import spelled
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,7 +83,8 @@ def sketch_cells(results: Path) -> tuple[AnnData, pd.DataFrame | None]:
 
 def _obs(obs: pd.DataFrame, results: Path) -> pd.DataFrame:
     """Cells with what the sheet says of their sample; text as categories, since colouring needs them."""
-    waist = read_profiles(results / "profiles.parquet").drop_duplicates("sample").set_index("sample")
+    waist = read_profiles(results / "profiles.parquet", compact=True)
+    waist = spelled(waist[~waist["sample"].duplicated()]).set_index("sample")
     found = obs.copy()
     sample = found["sample"].astype(str)
     for column in SHEET:

@@ -46,10 +46,11 @@ def export_tables(results: Path, out: Path) -> list[Path]:
     TresetError
         The folder holds no profiles, or a table is too long for a sheet of Excel (its TSV is written before).
     """
-    profiles = read_profiles(_there(results / "profiles.parquet"))
+    profiles = read_profiles(_there(results / "profiles.parquet"), compact=True)
+    often = profiles["measure"].isin(FREQUENCIES)
     tables = {
-        "frequencies": profiles[profiles["measure"].isin(FREQUENCIES)],
-        "medians": profiles[~profiles["measure"].isin(FREQUENCIES)],
+        "frequencies": profiles[often],
+        "medians": profiles[~often],
         "effects": _effects(results),
         "quality": _tsv(results / "quality.tsv"),
     }

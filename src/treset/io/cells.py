@@ -16,6 +16,7 @@ import pandas as pd
 
 from treset.errors import TresetError
 from treset.io.files import atomic
+from treset.io.h5ad import read_parts
 from treset.io.tenx import open_h5
 
 if TYPE_CHECKING:
@@ -121,10 +122,7 @@ def read_values(
 
 def variables_of(path: Path) -> pd.DataFrame:
     """``var`` of a file."""
-    from anndata.io import read_elem
-
-    with _opened(path) as file:
-        return read_elem(file["var"])
+    return read_parts(path, "var")["var"]
 
 
 @contextmanager

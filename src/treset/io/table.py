@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pandas as pd
-import pyarrow
-import pyarrow.parquet
 
-from treset import profile
+from treset import profile, texts
 from treset.errors import TresetError
 from treset.io.files import atomic
+from treset.io.waist import parquet_parts, parquet_rows, text_parts
 
 _SEPARATORS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 
 
-def read_profiles(path: Path | str) -> pd.DataFrame:
+def read_profiles(path: Path | str, *, compact: bool = False) -> pd.DataFrame:
     """Read a table of the waist, ours or another program's.
 
     Parameters
@@ -25,6 +23,8 @@ def read_profiles(path: Path | str) -> pd.DataFrame:
         ``.parquet``, ``.tsv`` / ``.txt`` (tab) or ``.csv`` (comma), text in UTF-8, with the columns of
         ``treset.profile.COLUMNS`` by name in any order; arm, disease, batch, stimulus and dose may be missing. Ids
         are text: ``007`` stays ``007``. Blank numbers are NaN.
+    compact
+        Leave text as sorted categories, some 50 bytes a row, instead of ``str``. Default: ``str``.
 
     Returns
     -------
@@ -41,46 +41,18 @@ def read_profiles(path: Path | str) -> pd.DataFrame:
     if not path.is_file():
         raise TresetError(f"{path}: there is no such file; expected is a table of profiles (.parquet, .tsv or .csv)")
     suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return profile.validate(_read_parquet(path), str(path))
-    if suffix not in _SEPARATORS:
+    if suffix not in (".parquet", *_SEPARATORS):
         raise TresetError(
             f"{path}: files of type {suffix or '(none)'} are not read; expected is .parquet, .tsv or .csv"
         )
-    return profile.validate(_read_text(path, _SEPARATORS[suffix]), str(path), first_row=2, word="line")
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pyarrow.parquet.read_table(path).to_pandas()
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise TresetError(
-            f"{path}: is not a readable parquet file ({str(error).splitlines()[0]}); write it anew"
-        ) from error
-
-
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.reader(stream, delimiter=separator, strict=True))
-    except UnicodeDecodeError as error:
-        byte = f"0x{error.object[error.start]:02x}"
-        raise TresetError(f"{path}: byte {byte} is not UTF-8; save the file as UTF-8") from error
-    except csv.Error as error:
-        raise TresetError(f"{path}: {error}; expected is a table with one row a line") from error
-    if not lines:
-        raise TresetError(f"{path}: is empty; expected is a header line with {', '.join(profile.COLUMNS)}")
-    header, body = lines[0], lines[1:]
-    other = "," if separator == "\t" else "\t"
-    if len(header) == 1 and other in header[0]:
-        name = "tabs" if separator == "\t" else "commas"
-        raise TresetError(f"{path}, line 1: the columns are not separated by {name} as the file's name says; rename it")
-    while body and not any(body[-1]):
-        body.pop()
-    for number, cells in enumerate(body, start=2):
-        if len(cells) != len(header):
-            raise TresetError(f"{path}, line {number}: has {len(cells)} columns, the header has {len(header)}")
-    return pd.DataFrame(body, columns=header, dtype="str")
+    parquet = suffix == ".parquet"
+    first, word = (1, "row") if parquet else (2, "line")
+    stack, at = texts.Stack(parquet_rows(path) if parquet else 0), first
+    for part in parquet_parts(path) if parquet else text_parts(path, _SEPARATORS[suffix]):
+        stack.add(profile.typed(part, str(path), first_row=at, word=word))
+        at += len(part)
+    table = profile.check(stack.table(), str(path), first_row=first, word=word)
+    return table if compact else texts.spelled(table)
 
 
 def write_tsv(table: pd.DataFrame, path: Path | str) -> Path:

@@ -111,17 +111,18 @@ def draw_sketch(
             "cohort.sketch is density, which measures distances between lineage markers and is for cytometry only: "
             "set cohort.sketch: stratified"
         )
-    kept = {sample: kept_rows(path) for sample, path in samples.items()}
-    empty = sorted(sample for sample, rows in kept.items() if not len(rows))
+    # counts alone: the rows of all cells of all samples would not fit
+    kept = {sample: len(kept_rows(path)) for sample, path in samples.items()}
+    empty = sorted(sample for sample, cells in kept.items() if not cells)
     if empty:
         raise TresetError(
             f"no cell of sample {', '.join(empty)} passes the quality filters: see its quality.tsv for which filter "
             "drops them, and set 'exclude' with a reason in the sample sheet or change the filter in the config"
         )
-    shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, settings.cohort.sketch_cells)
+    shares = sketch.allocate(kept, settings.cohort.sketch_cells)
     parts, panels = [], []
     for sample, path in samples.items():
-        rows, own_seed, size = kept[sample], sketch.sample_seed(seed, sample), shares[sample]
+        rows, own_seed, size = kept_rows(path), sketch.sample_seed(seed, sample), shares[sample]
         rows = rows[sketch.draw(len(rows), size * (sketch.CANDIDATES if by_density else 1), own_seed)]
         if by_density:
             roles = variables_of(path)["role"]

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from treset.io.cells import read_values
+from treset.io.h5ad import read_parts
 from treset.phenotype import gates, sketch
 from treset.phenotype.samples import add_spread, reference_table
 from treset.phenotype.tree import Node
@@ -57,13 +57,12 @@ def read_gate_cells(samples: Mapping[str, Path], markers: Sequence[str], budget:
     seed
         The study's. A sample's draw depends on its id, not on the other samples' cells.
     """
-    kept = {sample: kept_rows(path) for sample, path in samples.items()}
-    shares = sketch.allocate({sample: len(rows) for sample, rows in kept.items()}, budget)
+    shares = sketch.allocate({sample: len(kept_rows(path)) for sample, path in samples.items()}, budget)
     total, at = sum(shares.values()), 0
     values = np.empty((len(markers), total), dtype=np.float32)
     labels: list[tuple[str, str]] = []
     for name, path in samples.items():
-        rows = kept[name]
+        rows = kept_rows(path)
         rows = rows[sketch.draw(len(rows), shares[name], (sketch.sample_seed(seed, name), _STREAM))]
         found, sample, batch = read_values(path, rows, markers)
         values[:, at : at + len(rows)] = found.T
@@ -102,5 +101,4 @@ def find_thresholds(
 
 def kept_rows(path: Path) -> np.ndarray:
     """Row numbers of the cells that quality kept: (n,) int64, rising."""
-    with h5py.File(path, "r") as file:
-        return np.flatnonzero(file["obs/keep"][:].astype(bool))
+    return np.flatnonzero(np.asarray(read_parts(path, "obs/keep")["obs/keep"], dtype=bool))

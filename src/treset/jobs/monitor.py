@@ -13,6 +13,7 @@ from treset.monitor import read_clinical, run_monitor
 from treset.monitor.common import MonitorResult, write
 from treset.monitor.withhold import blind_effects, blind_summary, compares_arms
 from treset.study.model import Study
+from treset.texts import recoded
 
 
 def monitor(name: str, profiles: Path, study: Study, folder: Path, markers: Sequence[str] = ()) -> None:
@@ -37,7 +38,7 @@ def monitor(name: str, profiles: Path, study: Study, folder: Path, markers: Sequ
     table = None
     if name == "clinical" and monitors.clinical is not None:
         table = read_clinical(study.root / monitors.clinical.file)
-    waist = read_profiles(profiles)
+    waist = read_profiles(profiles, compact=True)
     if study.blinded:
         waist = _coded(waist, study)
     result = run_monitor(name, waist, study.samples, monitors, study.baseline, table)
@@ -51,9 +52,8 @@ def _coded(profiles: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The table with the blinded sheet's codes as arms, also where it comes from elsewhere."""
     arms = dict(zip(study.samples["patient"], study.samples["arm"], strict=True))
     in_vitro = profiles["stimulus"] != ""
-    return profiles.assign(
-        arm=profiles["patient"].map(lambda p: arms.get(p, "")).astype("str"), dose=profiles["dose"].where(in_vitro)
-    )
+    arm = recoded(profiles["patient"], lambda p: str(arms.get(p, "")))
+    return profiles.assign(arm=arm, dose=profiles["dose"].where(in_vitro))
 
 
 def _withheld(name: str, result: MonitorResult, study: Study) -> MonitorResult:

@@ -154,7 +154,7 @@ def _b_cells(cohort: Cohort, settings: BcellMonitor, notes: list[str]) -> tuple[
         return empty, _Naive(()), share.problem
     if share.note:
         notes.append(share.note)
-    rows = cohort.profiles[cohort.profiles["origin"] == settings.origin]
+    rows = cohort.rows(settings.origin)
     b = _whole_counts(rows, settings.b, share)
     naive = _naive_names(rows, settings, notes)
     table = pd.DataFrame({"b": b, "of": share.table["cells"]})

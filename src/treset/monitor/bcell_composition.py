@@ -37,7 +37,7 @@ def composition_rows(
     that is no part of the B cells, is not evaluable and says why. Kinds may lie within each other (DN2 in double
     negative): the shares need not add up to 100.
     """
-    rows = cohort.profiles[cohort.profiles["origin"] == settings.origin]
+    rows = cohort.rows(settings.origin)
     kinds = {" + ".join(naive): tuple(naive)} if naive else {}
     kinds |= {name: (name,) for name in settings.composition}
     found = []

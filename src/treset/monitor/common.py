@@ -19,12 +19,15 @@ from treset.errors import TresetError
 from treset.io.files import atomic
 from treset.io.table import write_tsv
 from treset.monitor.repeats import originals, repeats_of
+from treset.texts import spelled, where
 
 #: Columns of effects.tsv.
 EFFECT_COLUMNS = (
     "endpoint", "population", "measure", "marker", "contrast", "n", "estimate", "scale", "lower", "upper", "p_value",
     "q_value", "method", "converged", "verdict", "note", "role", "origin",
 )  # fmt: skip
+#: Columns that a value is read from; what the sheet says of a sample is read from the sheet.
+READ = ("sample", "population", "parent", "origin", "measure", "marker", "value", "n_cells")
 MET, NOT_MET, NOT_EVALUABLE = "met", "not met", "not evaluable"
 #: Level of every interval that is reported.
 CONFIDENCE = 0.95
@@ -129,7 +132,7 @@ class Cohort:
     Attributes
     ----------
     profiles
-        Rows of the waist of these samples.
+        Rows of the waist of these samples; text as categories where the waist has it so.
     sheet
         One row a sample, index = sample, in the order of the sheet.
     left_out
@@ -163,6 +166,10 @@ class Cohort:
         for sample in self.sheet.index:
             found.setdefault(self.identities[sample], []).append(str(sample))
         return found
+
+    def rows(self, origin: str) -> pd.DataFrame:
+        """Rows of one origin, columns ``READ``."""
+        return self.profiles.loc[self.profiles["origin"] == origin, list(READ)]
 
     def identity(self, sample: str) -> tuple[str, str]:
         """Patient and visit of a sample."""
@@ -214,7 +221,7 @@ def prepare(
     original = originals(sheet, replicate_column)
     for sample, of in original[original != ""].items():
         left_out.setdefault(str(sample), f"a technical replicate of {of}")
-    for sample in sheet.index[~sheet.index.isin(table["sample"].unique())]:
+    for sample in sheet.index[~sheet.index.isin(list(table["sample"].unique()))]:
         left_out.setdefault(str(sample), "no rows in the profiles")
     used = ~sheet.index.isin(list(left_out))
     stimulated = used & (sheet["stimulus"] != "").to_numpy()
@@ -231,7 +238,8 @@ def prepare(
         by_reason.setdefault(reason, []).append(sample)
     notes += [f"left out, {reason}: {', '.join(names)}" for reason, names in by_reason.items()]
     identities = dict(zip(sheet.index, zip(sheet["patient"], sheet["visit"], strict=True), strict=True))
-    kept = table[table["sample"].isin(sheet.index[used])]
+    mine = where(table["sample"], set(sheet.index[used]).__contains__)
+    kept = table if mine.all() else table[mine]
     return Cohort(kept, sheet[used], left_out, patients, tuple(notes), identities, repeats)
 
 
@@ -261,8 +269,8 @@ def _sheet(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _same_samples(table: pd.DataFrame, sheet: pd.DataFrame) -> None:
-    first = table.drop_duplicates("sample").set_index("sample")
-    position = table.drop_duplicates("sample").index
+    ones = spelled(table[~table["sample"].duplicated()])
+    first, position = ones.set_index("sample"), ones.index
     for sample, row in zip(first.index, position, strict=True):
         if sample not in sheet.index:
             raise TresetError(

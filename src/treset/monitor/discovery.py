@@ -77,6 +77,7 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
         notes.append("pairing is by the formula alone: patient as a term compares within patients")
     rows: list[dict] = []
     if contrast is not None:
+        gated = cohort.profiles.loc[cohort.profiles["origin"] == "gate", "population"].unique()
         kinds = (
             Kind("state", "median", "difference", settings.min_state_effect),
             Kind("state", "mean", "difference", settings.min_state_effect),
@@ -84,11 +85,10 @@ def discovery(profiles: pd.DataFrame, samples: pd.DataFrame, settings: Discovery
             Kind("abundance", "percent_of_total", "log2_ratio", settings.min_abundance_effect),
         )
         for origin in settings.origins:
-            part = cohort.profiles[cohort.profiles["origin"] == origin]
+            part = cohort.rows(origin)
             if origin == "cluster":
                 # the clusters themselves: populations named after them would be the same tests twice
-                named = set(cohort.profiles.loc[cohort.profiles["origin"] == "gate", "population"])
-                part = part[~part["population"].isin(named)]
+                part = part[~part["population"].isin(list(gated))]
             if part.empty:
                 notes.append(f"the profiles have no rows of origin {origin!r}")
             for kind in kinds:

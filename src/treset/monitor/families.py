@@ -13,6 +13,7 @@ from treset.stats import bh, moderated_t, negative_binomial_f, precision_weights
 from treset.stats.counts import LEAST_ROWS
 from treset.stats.weighted import weighted_least_squares
 from treset.study.model import DiscoveryMonitor
+from treset.texts import spelled
 
 CALLED, NOT_CALLED = "called", "not called"
 
@@ -35,10 +36,7 @@ def family_rows(
     if rows.empty:
         return []
     used = [*contrast.reference, *contrast.test]
-    keys = ["population", "marker"]
-    # pivot refuses a value that is there twice; pivot_table would average it
-    value = rows.pivot(index=keys, columns="sample", values="value").reindex(columns=used)  # noqa: PD010
-    cells = rows.pivot(index=keys, columns="sample", values="n_cells").reindex(columns=used)  # noqa: PD010
+    value, cells = (_by_sample(rows, name, used) for name in ("value", "n_cells"))
     if kind.name == "abundance":
         y, thin = _log_shares(value.to_numpy(float), cells.to_numpy(float), len(contrast.reference), settings)
     else:
@@ -51,6 +49,15 @@ def family_rows(
     else:
         tested = _t_tests(y, cells.to_numpy(float), blocked, kind, contrast)
     return _rows(tested, blocked, value.index, kind, origin, contrast, settings)
+
+
+def _by_sample(rows: pd.DataFrame, values: str, samples: list[str]) -> pd.DataFrame:
+    """A column by population and marker (rows, in order of their names) and sample (columns)."""
+    keys = ["population", "marker"]
+    # pivot refuses a value that is there twice; pivot_table would average it
+    found = rows.pivot(index=keys, columns="sample", values=values)  # noqa: PD010
+    names = pd.MultiIndex.from_frame(spelled(found.index.to_frame(index=False)))
+    return found.set_axis(found.columns.astype("str"), axis=1).set_axis(names).sort_index().reindex(columns=samples)
 
 
 def _log_shares(

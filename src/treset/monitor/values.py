@@ -11,6 +11,7 @@ import pandas as pd
 from treset.monitor.common import Cohort, join, suggest
 from treset.monitor.visits import in_window, missing_visit, when
 from treset.study.model import Endpoint
+from treset.texts import spelled
 
 #: Measures on a transformed scale that has no zero: ratios of them mean nothing.
 TRANSFORMED = ("median", "mean", "signature")
@@ -73,7 +74,7 @@ def read(cohort: Cohort, what: Measure, min_events: int) -> Values:
     percentages and ratios, all kept cells for counts, the counted population for cells per microlitre, the population
     itself for medians, percent positive and signatures.
     """
-    rows = cohort.profiles[cohort.profiles["origin"] == what.origin]
+    rows = cohort.rows(what.origin)
     if problem := _absent(rows, what):
         return Values(_EMPTY, problem)
     of_population = rows[rows["population"] == what.population]
@@ -111,7 +112,7 @@ def _absent(rows: pd.DataFrame, what: Measure) -> str:
 
 def _by_sample(rows: pd.DataFrame, what: Measure) -> tuple[pd.DataFrame, str, str]:
     # several parents of one population repeat the same value: a measure that rests on no parent is read once
-    rows = rows.drop_duplicates(["sample", "value", "n_cells"])
+    rows = spelled(rows).drop_duplicates(["sample", "value", "n_cells"])
     if rows["sample"].duplicated().any():
         parents = ", ".join(sorted(rows["parent"].unique()))
         return _EMPTY, f"{what.words} stands under several parents ({parents}): say which", ""
@@ -148,7 +149,7 @@ def _share_of_ancestor(rows: pd.DataFrame, of_population: pd.DataFrame, what: Me
 
 def ancestors(rows: pd.DataFrame, population: str) -> list[str]:
     """Parents of a population up to the root, by the parent column of an origin's rows."""
-    pairs = rows[["population", "parent"]].drop_duplicates()
+    pairs = spelled(rows[["population", "parent"]].drop_duplicates())
     found: list[str] = []
     level = [population]
     while level:
@@ -160,12 +161,12 @@ def ancestors(rows: pd.DataFrame, population: str) -> list[str]:
 
 def counts(rows: pd.DataFrame, population: str) -> pd.Series:
     """Cells of a population by sample (index = sample)."""
-    found = rows[(rows["population"] == population) & (rows["measure"] == "count")]
+    found = spelled(rows[(rows["population"] == population) & (rows["measure"] == "count")])
     return found.drop_duplicates("sample").set_index("sample")["value"].astype("float64")
 
 
 def _totals(rows: pd.DataFrame, population: str) -> pd.Series:
-    found = rows[(rows["population"] == population) & (rows["measure"] == "percent_of_total")]
+    found = spelled(rows[(rows["population"] == population) & (rows["measure"] == "percent_of_total")])
     return found.drop_duplicates("sample").set_index("sample")["n_cells"].astype("float64")
 
 

@@ -11,6 +11,9 @@ import pandas as pd
 
 KEYS = ["endpoint", "population", "measure", "marker", "contrast", "role", "origin"]
 
+#: The measure that shares are compared by, and what is read of it.
+SHARE = "percent_of_parent"
+SHARE_COLUMNS = ("origin", "population", "parent", "sample", "measure", "value", "n_cells")
 #: Roles whose rows answer a question of the study; the others support or describe.
 ASKED = ("primary", "secondary")
 
@@ -37,7 +40,7 @@ def shares(cpu: pd.DataFrame, gpu: pd.DataFrame, origins: Sequence[str], min_cel
     tables = []
     for table in (cpu, gpu):
         named = ~table["population"].astype(str).str.fullmatch(r"C\d+")
-        asked = (table["measure"] == "percent_of_parent") & table["origin"].isin(origins) & named
+        asked = (table["measure"] == SHARE) & table["origin"].isin(origins) & named
         tables.append(table.loc[asked, [*keys, "value", "n_cells"]])
     both = tables[0].merge(tables[1], on=keys, how="outer", suffixes=("_cpu", "_gpu"))
     both["cells"] = both[["n_cells_cpu", "n_cells_gpu"]].max(axis=1).fillna(0)

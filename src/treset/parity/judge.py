@@ -12,7 +12,7 @@ import pandas as pd
 
 from treset.errors import TresetError
 from treset.parity.cells import READINGS, cluster_ari, paired, population_f1, read_labels
-from treset.parity.endpoints import effects, shares, verdict
+from treset.parity.endpoints import SHARE, SHARE_COLUMNS, effects, shares, verdict
 from treset.study.model import Parity, Study
 
 MONITORS = ("treg", "bcell", "signalling", "clinical", "discovery")
@@ -47,7 +47,10 @@ def compare(study: Study, cpu: Path, gpu: Path, steps: Row) -> Row:
     tolerance, samples = study.parity, list(study.included["sample"])
     labels = [read_labels(folder, samples) for folder in (cpu, gpu)]
     paired(*labels)
-    profiles = [pd.read_parquet(folder / "profiles.parquet") for folder in (cpu, gpu)]
+    profiles = [
+        pd.read_parquet(folder / "profiles.parquet", columns=list(SHARE_COLUMNS), filters=[("measure", "==", SHARE)])
+        for folder in (cpu, gpu)
+    ]
     monitors = [name for name in MONITORS if getattr(study.monitors, name) is not None]
     populations = population_f1(*labels, _parents(cpu), tolerance.min_cells)
     # both readings: in cytometry no neighbour and no cluster enters the gates, so that they alone would show nothing
@@ -90,7 +93,10 @@ def reason(checks: list[Row]) -> str:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file; "" where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def settings_digest(run: Row) -> str:

@@ -11,6 +11,7 @@ from treset.report.context import Context, labels
 from treset.report.read import Monitor
 from treset.study.blind import blind_study
 from treset.study.model import Study
+from treset.texts import recoded
 
 __all__ = ["blind", "names"]
 
@@ -46,10 +47,8 @@ def blind(context: Context) -> Context:
 def _profiles(profiles: pd.DataFrame, sheet: pd.DataFrame) -> pd.DataFrame:
     """The waist with the sheet's codes, whatever it was gathered with."""
     codes = dict(zip(sheet["sample"].astype(str), sheet["arm"].astype(str), strict=True))
-    in_vitro = profiles["stimulus"].astype(str) != ""
-    return profiles.assign(
-        arm=profiles["sample"].map(lambda s: codes.get(str(s), "")), dose=profiles["dose"].where(in_vitro)
-    )
+    arm = recoded(profiles["sample"], lambda sample: codes.get(sample, ""))
+    return profiles.assign(arm=arm, dose=profiles["dose"].where(profiles["stimulus"] != ""))
 
 
 def _monitor(monitor: Monitor, arms: list[str], named: list[str], of_patient: dict[str, str], study: Study) -> Monitor:

@@ -11,6 +11,7 @@ import pandas as pd
 from treset.report import text
 from treset.report.read import Results
 from treset.study.model import Study
+from treset.texts import spelled
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Context:
 
     @property
     def profiles(self) -> pd.DataFrame:
-        """The waist."""
+        """The waist, text as categories."""
         return self.results.profiles
 
     @cached_property
@@ -72,26 +73,26 @@ class Context:
         waist. Where several rows of a sample remain, none is chosen: the result is empty.
         """
         samples = self.subjects(resting)["sample"]
-        own = self._rows(origin, population)
-        own = own[own["sample"].isin(samples)]
         wanted = "percent_of_total" if (measure, parent) == ("percent_of_parent", "cells") else measure
-        found = own[(own["measure"] == wanted) & (own["marker"] == (marker or ""))]
+        own = self._rows(origin, population, wanted)
+        found = own[own["sample"].isin(samples) & (own["marker"] == (marker or ""))]
         if wanted == "percent_of_parent":
             known = parent or self.parents.get(population)
             held = found if known is None else found[found["parent"] == known]
             related = parent in self.ancestors(population)
-            found = held if len(held) or parent is None else _ratio(own, self._rows(origin, parent), parent, related)
+            found = held
+            if held.empty and parent is not None:
+                own, whole = (self._rows(origin, name, "count") for name in (population, parent))
+                found = _ratio(own[own["sample"].isin(samples)], whole, parent, related)
         else:
             found = found.drop_duplicates(["sample", "value", "n_cells"])
         return found if not found["sample"].duplicated().any() else found.iloc[:0]
 
-    @cached_property
-    def _parts(self) -> dict[tuple, pd.DataFrame]:
-        return dict(list(self.profiles.groupby(["origin", "population"], sort=False)))
-
-    def _rows(self, origin: str, population: str) -> pd.DataFrame:
-        """Give the rows of a population in one reading."""
-        return self._parts.get((origin, population), self.profiles.iloc[:0])
+    def _rows(self, origin: str, population: str, measure: str) -> pd.DataFrame:
+        """Give the rows of a measure of a population in one reading, text spelled out."""
+        rows = self.profiles
+        own = (rows["population"] == population) & (rows["origin"] == origin) & (rows["measure"] == measure)
+        return spelled(rows[own])
 
     def rests_on(self, rows: pd.DataFrame, measure: str, origin: str, marker: str | None) -> pd.Series:
         """Give the cells that must be enough for each value: the denominator, or the population itself for medians."""
@@ -102,7 +103,8 @@ class Context:
             named = pd.Series(whole, index=rows.index)
         else:
             return rows["n_cells"]
-        counted = self.profiles[(self.profiles["measure"] == "count") & (self.profiles["origin"] == origin)]
+        counted = (self.profiles["measure"] == "count") & (self.profiles["origin"] == origin)
+        counted = spelled(self.profiles.loc[counted, ["sample", "population", "value"]])
         counts = counted.drop_duplicates(["sample", "population"]).set_index(["sample", "population"])["value"]
         found = counts.reindex(pd.MultiIndex.from_arrays([rows["sample"], named]))
         return pd.Series(found.to_numpy(), index=rows.index).fillna(rows["n_cells"])
@@ -121,10 +123,9 @@ class Context:
         return next((e.parent for e in treg.endpoints if e.name == name), None) if treg else None
 
 
-def _ratio(own: pd.DataFrame, whole: pd.DataFrame, parent: str, related: bool) -> pd.DataFrame:
+def _ratio(counts: pd.DataFrame, whole: pd.DataFrame, parent: str, related: bool) -> pd.DataFrame:
     """Make the share of an ancestor from the two counts of the waist."""
-    counts = own[own["measure"] == "count"]
-    whole = whole[whole["measure"] == "count"].drop_duplicates("sample")
+    whole = whole.drop_duplicates("sample")
     of = counts["sample"].map(whole.set_index("sample")["value"])
     made = counts.assign(
         parent=parent, measure="percent_of_parent", value=100 * counts["value"] / of.where(of > 0), n_cells=of

@@ -11,7 +11,9 @@ import pandas as pd
 
 from treset.errors import TresetError
 from treset.io.h5ad import read_parts
+from treset.io.waist import parquet_parts, parquet_rows
 from treset.study.model import Study
+from treset.texts import Stack, filled, spelled
 
 #: The monitors in the order of the report.
 MONITORS = ("treg", "bcell", "signalling", "clinical", "discovery")
@@ -19,6 +21,8 @@ WAIST = [
     *("sample", "patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose"),
     *("population", "parent", "origin", "measure", "marker", "value", "n_cells"),
 ]
+
+_NUMBERS = ("day", "dose", "value", "n_cells")
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,10 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Results:
-    """All there is of a run; an empty table or None is a file that was not written."""
+    """All there is of a run; an empty table or None is a file that was not written.
+
+    The text of ``profiles`` is held as categories (:mod:`treset.texts`): spell out what is compared or joined.
+    """
 
     profiles: pd.DataFrame
     monitors: dict[str, Monitor]
@@ -129,21 +136,29 @@ def _parity(results: Path, run: dict) -> dict:
 def _profiles(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise TresetError(f"{path} is missing: a report is made of the profiles of a run; run the study first.")
+    stack = Stack(parquet_rows(path))
     try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise TresetError(
-            f"{path} cannot be read as a parquet file ({error}): delete it and run the study again."
-        ) from error
-    lacking = [c for c in WAIST if c not in table]
-    if lacking:
-        raise TresetError(f"{path} has no column {', '.join(lacking)}: expected the columns {' '.join(WAIST)}.")
-    table = table[WAIST].copy()
-    for column in table.columns.difference(["day", "dose", "value", "n_cells"]):
-        table[column] = table[column].astype(object).where(table[column].notna(), "").astype(str)
-    for column in ("day", "dose", "value", "n_cells"):
-        table[column] = pd.to_numeric(table[column], errors="coerce").astype("float64")
-    return table
+        for part in parquet_parts(path, WAIST):
+            if lacking := [c for c in WAIST if c not in part]:
+                told = f"{path} has no column {', '.join(lacking)}: expected the columns {' '.join(WAIST)}."
+                break
+            stack.add(_read_as(part[WAIST]))
+        else:
+            return stack.table()
+    except TresetError as error:
+        told = f"{path} cannot be read as a parquet file ({error.__cause__}): delete it and run the study again."
+    raise TresetError(told)
+
+
+def _read_as(part: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as float64 (NaN where there is none), the rest as text ("" where it is blank)."""
+    part = part.copy(deep=False)
+    for column in part.columns:
+        if column in _NUMBERS:
+            part[column] = pd.to_numeric(spelled(part[[column]])[column], errors="coerce").astype("float64")
+        else:
+            part[column] = filled(part[column])
+    return part
 
 
 def _table(results: Path, name: str, columns: list[str], gaps: dict[str, str]) -> pd.DataFrame:

@@ -10,12 +10,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from treset.study.files import check_files, panel_rows
+    from treset.study.files import check_files, panel_rows, state_markers
     from treset.study.model import Study
     from treset.study.read import read_study
     from treset.study.schema import load_schema, schema_folder
 
-__all__ = ["Study", "check_files", "load_schema", "panel_rows", "read_study", "schema_folder"]
+__all__ = ["Study", "check_files", "load_schema", "panel_rows", "read_study", "schema_folder", "state_markers"]
 
 _HOMES = {
     "Study": "model",
@@ -24,6 +24,7 @@ _HOMES = {
     "panel_rows": "files",
     "read_study": "read",
     "schema_folder": "schema",
+    "state_markers": "files",
 }
 
 

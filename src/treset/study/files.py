@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,11 @@ def check_files(study: Study) -> list[str]:
             check_spillover(study, lambda sample: _where(places, sample), faults)
     faults.stop()
     return faults.warnings
+
+
+def state_markers(panel: Sequence[Mapping[str, object]]) -> list[str]:
+    """Give the markers of role state among :func:`panel_rows`: discovery tests them where its settings name none."""
+    return [str(row["marker"]) for row in panel if row["role"] == "state"]
 
 
 def panel_rows(study: Study) -> list[dict[str, object]]:

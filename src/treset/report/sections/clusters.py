@@ -9,6 +9,7 @@ from treset.report import text
 from treset.report.blocks import Block, Figure, Note, Section, download, table
 from treset.report.context import Context
 from treset.report.figures.heatmap import Line, heatmap
+from treset.texts import spelled
 
 
 def cluster_values(context: Context) -> tuple[pd.DataFrame, str]:
@@ -24,7 +25,8 @@ def cluster_values(context: Context) -> tuple[pd.DataFrame, str]:
         return frame.median(), "median arcsinh intensity of the sketch's cells"
     rows = context.profiles
     known = set(context.results.clusters["cluster"])
-    rows = rows[(rows["origin"] == "cluster") & (rows["measure"] == "median") & rows["population"].isin(known)]
+    asked = (rows["origin"] == "cluster") & (rows["measure"] == "median") & rows["population"].isin(known)
+    rows = spelled(rows.loc[asked, ["population", "marker", "value"]])
     wide = rows.pivot_table(index="population", columns="marker", values="value", aggfunc="median", sort=False)
     return wide, "median over samples of the sample medians"
 
@@ -105,7 +107,8 @@ def concordance(context: Context) -> pd.DataFrame:
     absolute difference in percentage points) and r (Pearson, NaN under 3 samples or without spread).
     """
     rows = context.profiles
-    rows = rows[(rows["measure"] == "percent_of_parent") & rows["origin"].isin(["gate", "cluster"])]
+    asked = (rows["measure"] == "percent_of_parent") & rows["origin"].isin(["gate", "cluster"])
+    rows = spelled(rows.loc[asked, ["population", "parent", "sample", "origin", "value"]])
     both = rows.pivot_table(index=["population", "parent", "sample"], columns="origin", values="value", sort=False)
     if not {"gate", "cluster"} <= set(both.columns):
         return pd.DataFrame(columns=["population", "parent", "samples", "gate", "cluster", "difference", "r"])

@@ -25,7 +25,7 @@ DETAILS = (
 def attendance(context: Context) -> Table:
     """Make the table of patients by visit: kept cells, a dash where there is no sample, the reason where excluded."""
     sheet = context.samples[~context.samples["anchor"].astype(bool)]
-    cells = context.profiles.drop_duplicates("sample").set_index("sample").index
+    cells = context.profiles["sample"].unique()
     totals = (
         context.results.quality.groupby("sample")["kept"].last()
         if len(context.results.quality)

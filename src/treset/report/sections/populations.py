@@ -10,6 +10,7 @@ from treset.report.blocks import Block, Cell, Column, Figure, Note, Section, Tab
 from treset.report.context import Context
 from treset.report.figures.histograms import Cut, histograms
 from treset.report.sections.clusters import _tree
+from treset.texts import spelled
 
 
 def _true(value: object) -> bool:
@@ -27,7 +28,8 @@ def tree_table(context: Context) -> Table:
     """Make the tree with the median share of each population over samples."""
     rows = context.results.populations.drop_duplicates("population").set_index("population")
     shares = context.profiles
-    shares = shares[(shares["measure"] == "percent_of_parent") & (shares["origin"] == "gate")]
+    asked = (shares["measure"] == "percent_of_parent") & (shares["origin"] == "gate")
+    shares = spelled(shares.loc[asked, ["population", "parent", "value"]])
     shares = shares[shares["parent"] == shares["population"].map(context.parents)]
     middle = shares.groupby("population")["value"].median()
     cells = []

@@ -209,8 +209,8 @@ def cut(
         The marker's threshold in the population above, taken for ``split`` where the density has one mode.
     wider
         (m,) values in the whole parent, sought where the values themselves are too few. Where they have one mode:
-        ``hi`` and ``lo`` are sought there, ``split`` if that mode lies above the parent's cut (the conditions before
-        left the positive cells alone).
+        ``hi`` and ``lo`` are sought there, ``split`` if that mode lies above the parent's cut by its standard deviation
+        (the conditions before left the positive cells alone).
     floor, min_distance
         See :func:`valleys`; the defaults are for arcsinh-transformed cytometry.
     tail
@@ -248,7 +248,8 @@ def cut(
     mode, left, right = main_mode(values)
     if wider is not None:
         outer = around()
-        if side != "split" or mode > outer.value:
+        # the mode by a standard deviation, not by a hair: near the parent's cut chance would choose between the two
+        if side != "split" or mode - (left if left > 0 else right) > outer.value:
             return outer
     # the noise of zero reaches this far; what has its mode below is negative
     noise = 2.0 * floor

@@ -4,8 +4,10 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from treset.phenotype.gates import apply_gates, fit_thresholds
 from treset.phenotype.tree import resolve
 from treset.simulate.panel import MARKERS
 from treset.study.faults import Collector
@@ -70,3 +72,26 @@ def test_gates_against_manual_gates(monkeypatch, capsys):
     short = {name for name, bar in phenotypes.BARS.items() if figures[name] < bar}
     assert short == set()
     assert figures["Basophil precision"] > 0.9
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not os.environ.get("TRESET_DATA"), reason="TRESET_DATA is not set")
+def test_any_half_of_the_cells_gives_the_same_share_of_treg(monkeypatch):
+    """A cut beside a mode once fell on either side of it by chance: four times as many Treg in three halves of eight."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import phenotypes_common as common
+
+    files = sorted((Path(os.environ["TRESET_DATA"]) / "himc_plate3").glob("*.fcs"))
+    columns = common.joined([common.read(path) for path in files])
+    cells, found = len(columns["CD3"]), common.tree(columns)
+    whole = share_of_treg(columns, np.arange(cells), found)
+    for seed in range(8):
+        half = np.sort(np.random.default_rng(100 + seed).choice(cells, cells // 2, replace=False))
+        assert share_of_treg(columns, half, found) == pytest.approx(whole, rel=0.15)
+
+
+def share_of_treg(columns, rows, found):
+    part = {marker: values[rows] for marker, values in columns.items()}
+    batch = np.full(len(rows), "")
+    masks = apply_gates(part, batch, found, fit_thresholds(part, batch, found))
+    return masks["Treg"].sum() / masks["CD4 T"].sum()

@@ -129,3 +129,17 @@ def test_one_bright_mode_and_the_noise_of_zero_have_no_mixture(seed):
     assert cut_bright(mixture(seed, (3000, 3.0, 0.7)), "split").method == "tail"
     dim = np.abs(rng.normal(0, 0.4, 3000))
     assert cut_bright(dim, "split") == cut(dim, "split")
+
+
+def test_a_mode_beside_the_parents_cut_is_no_population_of_positive_cells():
+    """The parent's cut lies at about 2.5 here: a mode on it, either side by chance, gets a tail of its own."""
+    parent = mixture(21, (20_000, 0.0, 1.0))
+    outer = cut(parent, "split").value
+    cuts = [
+        cut(own, "split", wider=np.concatenate([parent, own])).value
+        for own in (mixture(30 + k, (3000, outer + shift, 1.0)) for k, shift in enumerate((-0.2, 0.0, 0.2, 0.4)))
+    ]
+    assert min(cuts) > outer + 1.5
+    # where nearly all are beyond it, the conditions before left the positive cells alone
+    clear = mixture(40, (3000, outer + 2.5, 1.0))
+    assert (clear > cut(clear, "split", wider=np.concatenate([parent, clear])).value).mean() > 0.9

@@ -77,7 +77,7 @@ def test_gates_against_manual_gates(monkeypatch, capsys):
 @pytest.mark.realdata
 @pytest.mark.skipif(not os.environ.get("TRESET_DATA"), reason="TRESET_DATA is not set")
 def test_any_half_of_the_cells_gives_the_same_share_of_treg(monkeypatch):
-    """A cut beside a mode once fell on either side of it by chance: four times as many Treg in three halves of eight."""
+    """A cut beside a mode once fell on either side of it by chance: four times the Treg in three halves of eight."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import phenotypes_common as common
 

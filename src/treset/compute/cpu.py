@@ -7,7 +7,9 @@ neighbours, start in a second.
 from __future__ import annotations
 
 import random
+import sys
 import warnings
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -68,8 +70,7 @@ class CpuBackend:
         self, graph: sparse.csr_matrix, resolution: float, seed: int, rows: np.ndarray | None = None
     ) -> np.ndarray:
         """igraph's Leiden (Traag 2019, doi:10.1038/s41598-019-41695-z) on the upper triangle, two iterations."""
-        import igraph
-
+        igraph = _igraph()
         # a draw is clustered at every resolution: its network is built once
         known = self._network
         if known is None or known[0] is not graph or not same_rows(known[1], rows):
@@ -149,10 +150,20 @@ def same_rows(one: np.ndarray | None, other: np.ndarray | None) -> bool:
     return one is other if one is None or other is None else np.array_equal(one, other)
 
 
+def _igraph() -> Any:
+    """igraph without its plots: they import matplotlib, a second that no job needs."""
+    if "igraph" in sys.modules or "matplotlib" in sys.modules:
+        return import_module("igraph")
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        return import_module("igraph")
+    finally:
+        del sys.modules["matplotlib"]
+
+
 def _network(graph: sparse.csr_matrix) -> Any:
     """The upper triangle as igraph's network: each edge once."""
-    import igraph
-
+    igraph = _igraph()
     upper = sparse.triu(graph, 1).tocoo()
     edges = np.column_stack([upper.row, upper.col])
     return igraph.Graph(n=graph.shape[0], edges=edges, edge_attrs={"weight": upper.data})

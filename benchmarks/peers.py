@@ -3,8 +3,9 @@
     python benchmarks/peers.py [CELLS] [--repeats 3] [--only METHOD ...] [--flowsom PYTHON]
 
 CELLS (default 100000) living single cells of ``treset simulate``, 29 markers, 26 populations of known size. Every
-method runs in a process of its own on two threads (unless it is named after one), methods in turn, repeats one after the other; medians are told.
-PYTHON is the interpreter of an environment with the package flowsom (GPL, no dependency of treset), such as
+method runs in a process of its own on two threads (unless it is named after one), methods in turn, repeats one after
+the other; medians are told. PYTHON is the interpreter of an environment with the package flowsom (GPL, no dependency of
+treset), such as
 
     uv venv /tmp/flowsom && uv pip install --python /tmp/flowsom/bin/python flowsom
 

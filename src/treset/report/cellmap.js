@@ -151,7 +151,8 @@ async function cellMap(root) {
       tick.type = "checkbox"; tick.checked = true;
       spot.style.background = shade(field, c);
       word.textContent = word.title = c === field.rest ? "in no population" : name;
-      share.textContent = (100 * count[c] / total).toFixed(1) + " %";
+      // a cell drawn from a dense region stands for more cells than one from a sparse region
+      share.textContent = (field.shares ? field.shares[c] : 100 * count[c] / total).toFixed(1) + " %";
       tick.addEventListener("change", () => { tick.checked ? hidden.delete(c) : hidden.add(c); draw(); });
       row.addEventListener("mouseenter", () => { only = c; draw(); });
       row.addEventListener("mouseleave", () => { only = null; draw(); });

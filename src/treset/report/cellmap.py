@@ -31,6 +31,13 @@ PLACES = 2**14
 SHEET = ("patient", "visit", "arm", "disease", "stimulus", "batch")
 
 
+def _shares(codes: np.ndarray, weight: np.ndarray, names: int) -> list[float]:
+    """Percent of all kept cells in each category, by how many each drawn cell stands for."""
+    known = codes.astype(np.int64) < names
+    total = np.bincount(codes[known], weight[known], names)
+    return [round(float(share), 3) for share in 100 * total / max(total.sum(), 1e-12)]
+
+
 def safe_json(value: object) -> Markup:
     """Write JSON that cannot leave its script element (``<``, ``>``, ``&`` and line separators escaped)."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
@@ -52,20 +59,21 @@ def pack(context: Context, sketch: Sketch) -> tuple[Markup, str]:
     curve = np.argsort(z_order(places), kind="stable")
     shown, places = shown[curve], places[curve]
     parts = [steps(places[:, axis]) for axis in (0, 1)]
-    fields, offset = [], 4 * len(shown)
-    obs = sketch.obs.iloc[shown]
+    fields: list[dict] = []
+    offset, obs, weight = 4 * len(shown), sketch.obs.iloc[shown], sketch.weight
     sample_names: list[str] = []
     for key, label in (("population", "population (gates)"), ("cluster_population", "population (clusters)"),
                        ("cluster", "cluster"), ("sample", "sample")):  # fmt: skip
         if key not in obs:
             continue
-        names, codes = categories(obs[key])
+        names, codes = categories(obs[key], None if weight is None else weight[shown])
         sample_names = names if key == "sample" else sample_names
         parts.append(codes.tobytes())
         rest = names.index("cells") if "cells" in names and "population" in key else -1
-        fields.append(
-            {"key": key, "label": label, "names": names, "offset": offset, "bytes": codes.itemsize, "rest": rest}
-        )
+        field = {"key": key, "label": label, "names": names, "offset": offset, "bytes": codes.itemsize, "rest": rest}
+        if weight is not None:
+            field["shares"] = _shares(codes, weight[shown], len(names))
+        fields.append(field)
         offset += codes.nbytes
     every, kept = marker_share(len(shown), len(sketch.markers))
     markers = []
@@ -119,10 +127,12 @@ def quantise(values: np.ndarray, top: int) -> np.ndarray:
     return np.rint((values.astype(np.float64) - low) / (high - low) * top)
 
 
-def categories(column: pd.Series) -> tuple[list[str], np.ndarray]:
+def categories(column: pd.Series, weight: np.ndarray | None = None) -> tuple[list[str], np.ndarray]:
     """Give the names, most frequent first (ties by name), and the code of each cell (uint8, or uint16 where needed)."""
     counts = column.value_counts()
-    names = sorted(counts.index, key=lambda n: (-int(counts[n]), str(n)))
+    if weight is not None:
+        counts = pd.Series(weight, column.index).groupby(column).sum()
+    names = sorted(counts.index, key=lambda n: (-float(counts[n]), str(n)))
     codes = pd.Categorical(column, categories=names).codes.astype(np.int64)
     return [str(n) for n in names], codes.astype("u1" if len(names) < 256 else "<u2")
 

@@ -40,13 +40,15 @@ class Sketch:
     """The cells of the map.
 
     ``obs`` has text columns (sample, cluster, population ...); ``umap`` is ``(n, 2)`` float32 or None; ``X`` is
-    ``(n, markers)`` float32 of the markers shown, NaN nowhere.
+    ``(n, markers)`` float32 of the markers shown, NaN nowhere; ``weight`` (n,) is how many kept cells each stands for,
+    None where they stand for as many.
     """
 
     obs: pd.DataFrame
     umap: np.ndarray | None
     X: np.ndarray
     markers: tuple[str, ...]
+    weight: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,8 @@ def _sketch(study: Study, path: Path, gaps: dict[str, str]) -> Sketch | None:
     columns, markers = _shown(study, var)
     dense = X[:, columns]
     dense = dense.toarray() if hasattr(dense, "toarray") else np.asarray(dense)
-    return Sketch(text.reset_index(drop=True), umap, dense.astype(np.float32), markers)
+    weight = obs["weight"].to_numpy(dtype=np.float64) if "weight" in obs else None
+    return Sketch(text.reset_index(drop=True), umap, dense.astype(np.float32), markers, weight)
 
 
 def _shown(study: Study, var: pd.DataFrame) -> tuple[list[int], tuple[str, ...]]:

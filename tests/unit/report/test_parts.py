@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import fake_results
@@ -306,3 +307,18 @@ def test_cuts_hold_the_parents_cells_and_each_batchs_threshold(tmp_path: Path) -
     # CD4 T and what lies below it in the tree: Treg
     inside = context.results.sketch.obs["population"].isin(["CD4 T", "Treg"])
     assert len(found["CD4 T", "CD25"].values) == int(inside.sum())
+
+
+def test_percentages_of_the_map_are_those_of_all_cells_not_of_the_draw(tmp_path: Path) -> None:
+    study = fake_results.il2(tmp_path, cells=400)
+    results = read_results(study, tmp_path)
+    assert "shares" not in json.loads(str(pack(Context(study, results), results.sketch)[0]))["fields"][0]
+    # one population was drawn ten times as densely as it is
+    inside = (results.sketch.obs["population"] == "Treg").to_numpy()
+    weight = np.where(inside, 1.0, 10.0)
+    drawn = replace(results.sketch, weight=weight)
+    field = json.loads(str(pack(Context(study, results), drawn)[0]))["fields"][0]
+    shares = dict(zip(field["names"], field["shares"], strict=True))
+    assert inside.any() and shares["Treg"] == pytest.approx(100 * inside.sum() / weight.sum(), abs=1e-3)
+    assert sum(shares.values()) == pytest.approx(100, abs=0.02)
+    assert field["shares"] == sorted(field["shares"], reverse=True)

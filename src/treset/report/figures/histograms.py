@@ -16,12 +16,15 @@ CELL, HIGH, COLUMNS, BINS = 203, 118, 6, 48
 
 @dataclass(frozen=True)
 class Cut:
-    """A marker within a parent: values of the parent's cells, and the threshold of each batch."""
+    """A marker within a parent: values of the parent's cells, the threshold of each batch, and how many cells each
+    value stands for (None: one).
+    """
 
     parent: str
     marker: str
     values: np.ndarray
     thresholds: Sequence[tuple[str, float]]
+    weight: np.ndarray | None = None
 
 
 def histograms(cuts: Sequence[Cut]) -> Markup:
@@ -45,7 +48,7 @@ def _one(drawing: Drawing, cut: Cut, left: float, top: float) -> None:
     high = max(float(np.quantile(cut.values, 0.999)), *held) if held else float(np.quantile(cut.values, 0.999))
     high = high if high > low else low + 1.0
     # cells beyond the ends stand in the last bars: none is left out
-    counts, _ = np.histogram(np.clip(cut.values, low, high), BINS, (low, high))
+    counts, _ = np.histogram(np.clip(cut.values, low, high), BINS, (low, high), weights=cut.weight)
     x, bottom = Linear(low, high, left, left + CELL - 18), top + 66
     y = Linear(0, float(np.sqrt(counts.max())), bottom, top)
     wide = (CELL - 18) / BINS

@@ -29,6 +29,8 @@ def cells_section(context: Context) -> Section:
             "drag or use the arrow keys to move, double-click to reset; untick a name to hide it, point at it to "
             "light it up."
         )
+        if sketch.weight is not None:
+            caption += " More cells are drawn where cells are rare; the percentages are of all kept cells."
         columns = [c for c in ("sample", "population", "cluster", "cluster_population") if c in sketch.obs]
         counts = (
             sketch.obs.groupby(columns, sort=True).size().rename("n_cells").reset_index() if columns else pd.DataFrame()

@@ -78,9 +78,11 @@ def cuts(context: Context) -> list[Cut]:
         if marker not in sketch.markers:
             continue
         within = [p for p in set(gated) if parent in ("cells", p) or parent in context.ancestors(p)]
-        values = sketch.X[np.isin(gated, within), sketch.markers.index(marker)]
+        inside = np.isin(gated, within)
+        values = sketch.X[inside, sketch.markers.index(marker)]
+        weight = None if sketch.weight is None else sketch.weight[inside]
         marks = pd.to_numeric(rows["threshold"], errors="coerce")
-        found.append(Cut(str(parent), str(marker), values, list(zip(rows["batch"], marks, strict=True))))
+        found.append(Cut(str(parent), str(marker), values, list(zip(rows["batch"], marks, strict=True)), weight))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from treset.report import text
@@ -121,8 +122,12 @@ def _split(
     return test, reference
 
 
-def _median_change(values: pd.DataFrame) -> str:
-    change = (values["test"] - values["reference"]).dropna()
+def _median_change(values: pd.DataFrame, state: bool) -> str:
+    """Give the median of the pairs' changes, of shares as log2 of their ratio (pairs without cells left out)."""
+    full = values.dropna(subset=["test", "reference"])
+    if not state:
+        full = np.log2(full.loc[(full["test"] > 0) & (full["reference"] > 0), ["test", "reference"]])
+    change = full["test"] - full["reference"]
     return text.signed(float(change.median())) if len(change) else text.DASH
 
 
@@ -177,7 +182,7 @@ def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.D
         values = pairs_of(context, settings, row) if settings else pd.DataFrame()
         way, note = noted(str(row["note"])), NOTED.sub("", str(row["note"])).strip("; ")
         if groups is not None:
-            middle = [_median_change(own) for own in _split(context, settings, groups, values)]
+            middle = [_median_change(own, state) for own in _split(context, settings, groups, values)]
             way, _, note = note.partition("; ") if " pairs" in note else ("", "", note)
         else:
             middle = [text.number(values[c].median()) if len(values) else text.DASH for c in ("reference", "test")]
@@ -201,7 +206,8 @@ def top_table(context: Context, settings: DiscoveryMonitor | None, effects: pd.D
     names = (settings.reference, settings.test) if settings else ("reference", "test")
     told, change = [f"median, {name}" for name in names], "change"
     if groups is not None:
-        told = [f"median change, {label}" for label in (groups.test, groups.reference)]
+        scale = "median change" if state else "median log2 change"
+        told = [f"{scale}, {label}" for label in (groups.test, groups.reference)]
         change = "difference"
     heads = ["feature", "origin", "n", *told, change, "95 % CI", "direction"]
     heads += ["p", "q", "verdict", "note"]

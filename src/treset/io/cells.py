@@ -120,6 +120,11 @@ def read_values(
         return _dense(file["X"], rows, columns, chunk), sample, batch
 
 
+def kept_rows(path: Path) -> np.ndarray:
+    """Row numbers of the cells that quality kept: (n,) int64, rising."""
+    return np.flatnonzero(np.asarray(read_parts(path, "obs/keep")["obs/keep"], dtype=bool))
+
+
 def variables_of(path: Path) -> pd.DataFrame:
     """``var`` of a file."""
     return read_parts(path, "var")["var"]

@@ -15,11 +15,11 @@ import pandas as pd
 from treset.compute import Backend, need, open_backend, too_large
 from treset.compute.cpu import by_size
 from treset.errors import TresetError
-from treset.io.cells import read_rows, read_values, variables_of
+from treset.io.cells import kept_rows, read_rows, read_values, variables_of
 from treset.io.h5ad import write_h5ad
 from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
-from treset.jobs.gating import find_thresholds, kept_rows, read_gate_cells
+from treset.jobs.gating import find_thresholds, read_gate_cells
 from treset.jobs.tree import study_nodes
 from treset.phenotype import annotate, gates, sketch
 from treset.phenotype.batch import correct

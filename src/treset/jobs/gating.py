@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from treset.io.cells import read_values
-from treset.io.h5ad import read_parts
+from treset.io.cells import kept_rows, read_values
 from treset.phenotype import gates, sketch
 from treset.phenotype.samples import add_spread, reference_table
 from treset.phenotype.tree import Node
@@ -97,8 +96,3 @@ def find_thresholds(
     )
     thresholds = add_spread(thresholds, columns, batch, sample, nodes)
     return thresholds, reference_table(thresholds, columns, batch, sample, nodes)
-
-
-def kept_rows(path: Path) -> np.ndarray:
-    """Row numbers of the cells that quality kept: (n,) int64, rising."""
-    return np.flatnonzero(np.asarray(read_parts(path, "obs/keep")["obs/keep"], dtype=bool))

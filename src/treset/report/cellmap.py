@@ -129,9 +129,7 @@ def quantise(values: np.ndarray, top: int) -> np.ndarray:
 
 def categories(column: pd.Series, weight: np.ndarray | None = None) -> tuple[list[str], np.ndarray]:
     """Give the names, most frequent first (ties by name), and the code of each cell (uint8, or uint16 where needed)."""
-    counts = column.value_counts()
-    if weight is not None:
-        counts = pd.Series(weight, column.index).groupby(column).sum()
+    counts = column.value_counts() if weight is None else pd.Series(weight, column.index).groupby(column).sum()
     names = sorted(counts.index, key=lambda n: (-float(counts[n]), str(n)))
     codes = pd.Categorical(column, categories=names).codes.astype(np.int64)
     return [str(n) for n in names], codes.astype("u1" if len(names) < 256 else "<u2")

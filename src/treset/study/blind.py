@@ -161,9 +161,9 @@ def _neutral(monitors: Monitors, telling: set[str], codes: list[str]) -> Monitor
         treg = replace(treg, reference_arm=None, endpoints=endpoints)
     if clinical is not None:
         clinical = replace(clinical, reference_arm=None, contrast=open_contrast(clinical.contrast))
-    if discovery is not None and discovery.column in telling and len(codes) > 1:
-        discovery = replace(discovery, column="arm", reference=codes[0], test=codes[1])
-    between = discovery.between if discovery is not None else None
-    if discovery is not None and between is not None and between.column in telling and len(codes) > 1:
-        discovery = replace(discovery, between=Contrast(codes[1], codes[0], "arm"))
+    if discovery is not None and len(codes) > 1:
+        if discovery.column in telling:
+            discovery = replace(discovery, column="arm", reference=codes[0], test=codes[1])
+        if discovery.between is not None and discovery.between.column in telling:
+            discovery = replace(discovery, between=Contrast(codes[1], codes[0], "arm"))
     return replace(monitors, treg=treg, clinical=clinical, discovery=discovery)

@@ -131,11 +131,12 @@ def _median_change(values: pd.DataFrame, state: bool) -> str:
     return text.signed(float(change.median())) if len(change) else text.DASH
 
 
-def _groups(settings: DiscoveryMonitor) -> str:
+def compared(settings: DiscoveryMonitor, before: str) -> str:
+    """Say which groups' changes are compared, behind ``before``; "" where none are."""
     between = settings.between
     if between is None:
         return ""
-    return f"; the changes of {between.column} {between.test} and {between.reference} compared"
+    return f"{before}the changes of {between.column} {between.test} and {between.reference} compared"
 
 
 def clouds(context: Context, settings: DiscoveryMonitor | None, effects: pd.DataFrame) -> list[Block]:
@@ -243,7 +244,7 @@ def discovery_section(context: Context) -> Section | None:
         rule = (
             f"{settings.test} against {settings.reference} (column {settings.column}"
             + (f", paired by {settings.pair}" if settings.pair else ", unpaired")
-            + _groups(settings)
+            + compared(settings, "; ")
             + f"); called: q under {settings.fdr:g} and at least the smallest change."
         )
     return Section("discovery", str(monitor.summary.get("title", "Discovery")), blocks, "Discovery", rule)

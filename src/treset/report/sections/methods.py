@@ -10,6 +10,7 @@ from treset.report import text
 from treset.report.blocks import Block, Note, Section, table
 from treset.report.context import Context
 from treset.report.sections.clean import cleaning
+from treset.report.sections.discovery import compared
 
 CYTOMETRY = (
     "Intensities were transformed by arcsinh(x / cofactor) with cofactor {cofactor} unless the panel says otherwise."
@@ -95,8 +96,7 @@ def paragraphs(context: Context) -> list[str]:
         )  # fmt: skip
     if m.discovery:
         paired = f", paired by {m.discovery.pair}" if m.discovery.pair else ""
-        if between := m.discovery.between:
-            paired += f", the changes of {between.column} {between.test} and {between.reference} compared"
+        paired += compared(m.discovery, ", ")
         said.append(DISCOVERY.format(paired=paired, fdr=100 * m.discovery.fdr))
     return said
 

@@ -122,7 +122,6 @@ def trials(patients: pd.DataFrame, size: int, repeats: int) -> dict[str, float]:
         back = cohort_rows(own, SETTINGS)[-1]
         if back["n"]:
             note("median_coverage", back["lower"] <= MEDIAN_DAY <= back["upper"])
-            # the median lies between two visits: the estimate is the middle of them
             note("median_bias_days", back["estimate"] - MEDIAN_DAY if np.isfinite(back["estimate"]) else np.nan)
             width = back["upper"] - back["lower"]
             note("median_interval_days", width if np.isfinite(width) else np.nan)
@@ -147,7 +146,7 @@ def composition(size: int, repeats: int, seed: int) -> dict[str, float]:
 def dense(size: int, repeats: int, seed: int) -> dict[str, float]:
     """Coverage of the median's interval where visits are 3 days apart, so that the day of recovery is all but known.
 
-    With visits a month apart the interval holds whole months and covers more often than asked for, whatever is done.
+    What is taken for granted of the days between two visits then hardly counts.
     """
     rng = np.random.default_rng(seed)
     covered = []

@@ -116,11 +116,15 @@ def _time(left: pd.Series, right: pd.Series, word: str = "day ") -> dict[str, ob
     lost = int((~whole).sum())
     said = f"median between {word}{found.left:g} and {word}{found.right:g}" if math.isfinite(found.estimate) else ""
     said += " days" if said and not word else ""
+    wide = ""
+    if math.isfinite(found.earliest):
+        late = f"{word}{found.latest:g}" if math.isfinite(found.latest) else "no end"
+        wide = f"limits that do not take days between visits as equally likely: {word}{found.earliest:g} to {late}"
     counts = f"{found.events} of {found.n} seen" if found.n else ""
     counts += ", the others censored" if found.events < found.n else ""
-    note = join([said, counts, found.note, f"{lost} without an interval left out" if lost else ""])
+    note = join([said, wide, counts, found.note, f"{lost} without an interval left out" if lost else ""])
     return {
         "n": found.n, "estimate": found.estimate, "lower": found.lower, "upper": found.upper, "note": note,
-        "method": "Turnbull NPMLE, bootstrap" if found.n else "", "converged": found.converged,
+        "method": "Turnbull NPMLE, score and bootstrap limits" if found.n else "", "converged": found.converged,
         "verdict": "" if found.n else NOT_EVALUABLE,
     }  # fmt: skip

@@ -46,6 +46,21 @@ class Turnbull:
         most = self.mass.size - 1
         return float(self.left[min(first, most)]), float(self.right[min(last, most)])
 
+    def spread(self, share: float = 0.5) -> tuple[float, float]:
+        """Give the first and the last time at which the share is reached, if within a piece every time is as likely.
+
+        They differ where the share is reached at the end of a piece and no event follows until the next one. A share
+        within a piece without an end is reached at inf.
+        """
+        reached = np.concatenate([[0.0], np.cumsum(self.mass)])
+        found = []
+        for limit in (share - _SAME, share + _SAME):
+            piece = min(int(np.searchsorted(reached[1:], limit)), self.mass.size - 1)
+            left, right = float(self.left[piece]), float(self.right[piece])
+            part = float(np.clip((share - reached[piece]) / self.mass[piece], 0.0, 1.0))
+            found.append(left if part == 0.0 else left + part * (right - left))
+        return found[0], found[1]
+
 
 @dataclass(frozen=True)
 class MedianTime:
@@ -58,9 +73,11 @@ class MedianTime:
     left, right
         The interval that holds the median; ``right`` is inf where fewer than half are known to have the event.
     estimate
-        Middle of that interval; NaN where it is open.
+        The median if every time between two visits is as likely; NaN where the interval is open.
     lower, upper
-        Bootstrap limits, inf where open.
+        Limits under the same assumption, inf where open.
+    earliest, latest
+        Limits without it, which lie on visits and hold the median more often than asked for.
     """
 
     n: int
@@ -70,6 +87,8 @@ class MedianTime:
     right: float
     lower: float
     upper: float
+    earliest: float
+    latest: float
     converged: bool
     note: str = ""
 
@@ -120,14 +139,14 @@ def turnbull(left: ArrayLike, right: ArrayLike, tolerance: float = 1e-10, steps:
 def median_time(
     left: ArrayLike, right: ArrayLike, confidence: float = 0.95, bootstrap: int = 999, seed: int = 0
 ) -> MedianTime:
-    """Median of interval-censored times with a bootstrap interval over patients.
+    """Median of interval-censored times with two kinds of limits.
 
     Parameters
     ----------
     left, right
         As in :func:`turnbull`.
     confidence
-        Level of the interval.
+        Level of the limits.
     bootstrap
         Resamplings of patients.
     seed
@@ -135,40 +154,77 @@ def median_time(
 
     Returns
     -------
-    The median. Limits are percentiles of the ends of the intervals that hold the resampled medians (left ends below,
-    right ends above), so that not knowing the day within an interval widens them; on each side the wider of these and
-    of the order statistics by the binomial distribution, read off the estimated curve. Order statistics of n patients
-    hold the median with at most 1 - 2^(1 - n): under 6 patients that is less than 95 %, and the note says so.
+    The median, told by :meth:`Turnbull.spread`. ``lower`` and ``upper`` take every time between two visits as equally
+    likely: they are the first and the last time at which the estimated curve does not differ from one half (Brookmeyer
+    & Crowley 1982, with the variance of one half), or the percentiles of the resampled medians where these lie further
+    out, as they may where patients are censored or miss visits; and they never lie within the interval that holds the
+    median, of which the visits tell nothing. ``earliest`` and ``latest`` take nothing for granted: percentiles of the
+    ends of the intervals that hold the resampled medians (left ends below, right ends above), and on each side the
+    wider of these and of the order statistics by the binomial distribution, read off the estimated curve. Order
+    statistics of n patients hold the median with at most 1 - 2^(1 - n): under 6 patients that is less than 95 %, and
+    the note says so.
 
     References
     ----------
-    Turnbull (1976), see :func:`turnbull`; Efron B (1979), doi:10.1214/aos/1176344552;
-    David HA, Nagaraja HN (2003), Order Statistics, 7.1, doi:10.1002/0471722162.
+    Turnbull (1976), see :func:`turnbull`; Brookmeyer R, Crowley J (1982), doi:10.2307/2530286; Efron B (1979),
+    doi:10.1214/aos/1176344552; David HA, Nagaraja HN (2003), Order Statistics, 7.1, doi:10.1002/0471722162.
     """
     low, high = np.asarray(left, dtype=np.float64).ravel(), np.asarray(right, dtype=np.float64).ravel()
     n = low.size
     if n == 0:
-        nan = math.nan
-        return MedianTime(0, 0, nan, nan, nan, nan, nan, False, "no patient with a time")
+        return MedianTime(0, 0, *[math.nan] * 7, False, "no patient with a time")
     found = turnbull(low, high)
     start, stop = found.quantile()
     events = int(np.isfinite(high).sum())
-    estimate = (start + stop) / 2 if math.isfinite(stop) else math.nan
+    estimate = sum(found.spread()) / 2 if math.isfinite(stop) else math.nan
     note = "" if math.isfinite(stop) else f"the median is not reached: later than {start:g}"
     if n < 2:
-        return MedianTime(n, events, estimate, start, stop, math.nan, math.nan, found.converged, "1 patient: no limits")
-    draws = np.random.default_rng(seed).integers(0, n, (bootstrap, n))
+        return MedianTime(n, events, estimate, start, stop, *[math.nan] * 4, found.converged, "1 patient: no limits")
+    drawn = _medians(low, high, bootstrap, seed)
+    tail = (1 - confidence) / 2
+    below, above = _near_half(found, n, float(stats.norm.isf(tail)))
+    lower = min(below, start, _quantile(drawn[:, 2], tail))
+    upper = max(above, stop, _quantile(drawn[:, 3], 1 - tail))
+    # the order statistics that hold the median of n known times: the bootstrap of an odd few is too sure of itself
+    order = (max(1, int(stats.binom.ppf(tail, n, 0.5))) - 0.5) / n
+    earliest = min(lower, found.quantile(order)[0], _quantile(drawn[:, 0], tail))
+    latest = max(upper, found.quantile(1 - order)[1], _quantile(drawn[:, 1], 1 - tail))
+    if (most := 1 - 2.0 ** (1 - n)) < confidence:
+        note = "; ".join(filter(None, (note, f"{n} patients: the limits hold at most {100 * most:.1f} %")))
+    return MedianTime(n, events, estimate, start, stop, lower, upper, earliest, latest, found.converged, note)
+
+
+def _near_half(found: Turnbull, n: int, z: float) -> tuple[float, float]:
+    """First and last time at which the share of events does not differ from one half, by the normal approximation.
+
+    Within a piece of mass m, of which the part w has passed, m w events are taken to have happened: m w (1 - w) of the
+    variance 1/4 of a known event is no chance, and (share - 1/2)^2 n = z^2 (1/4 - m w (1 - w)) is solved for w.
+    """
+    passed = np.cumsum(found.mass) - found.mass
+    widest = z / (2 * math.sqrt(n))
+    times: list[float] = []
+    for left, right, m, far in zip(found.left, found.right, found.mass, passed - 0.5, strict=True):
+        if abs(far) <= widest:
+            times += [float(left)] + [math.inf] * int(math.isinf(right))
+        if math.isinf(right):
+            continue
+        if abs(far + m) <= widest:
+            times.append(float(right))
+        roots = np.roots([m * (n * m - z**2), m * (2 * n * far + z**2), n * far**2 - z**2 / 4])
+        times += [float(left + w.real * (right - left)) for w in roots if w.imag == 0 and 0 <= w.real <= 1]
+    # a curve that steps over one half within an interval too short to hold a point that is near it
+    return (min(times), max(times)) if times else found.quantile()
+
+
+def _medians(low: Array, high: Array, bootstrap: int, seed: int) -> Array:
+    """Medians of resampled patients, (bootstrap, 4): ends of the interval that holds it; first and last by spread."""
+    draws = np.random.default_rng(seed).integers(0, low.size, (bootstrap, low.size))
     # visits are shared, so patients share intervals: many draws are the same set
     kinds, kind = np.unique(np.column_stack([low, high]), axis=0, return_inverse=True)
     sets, which = np.unique(np.sort(kind.ravel()[draws], axis=1), axis=0, return_inverse=True)
-    ends = np.array([turnbull(*kinds[row].T, 1e-6, 2000).quantile() for row in sets])[which.ravel()]
-    tail = (1 - confidence) / 2
-    lower = float(np.quantile(ends[:, 0], tail, method="inverted_cdf"))
-    upper = float(np.quantile(ends[:, 1], 1 - tail, method="inverted_cdf"))
-    # the order statistics that hold the median of n known times: the bootstrap of an odd few is too sure of itself
-    order = max(1, int(stats.binom.ppf(tail, n, 0.5)))
-    lower = min(lower, found.quantile((order - 0.5) / n)[0])
-    upper = max(upper, found.quantile(1 - (order - 0.5) / n)[1])
-    if (most := 1 - 2.0 ** (1 - n)) < confidence:
-        note = "; ".join(filter(None, (note, f"{n} patients: the limits hold at most {100 * most:.1f} %")))
-    return MedianTime(n, events, estimate, start, stop, lower, upper, found.converged, note)
+    fits = [turnbull(*kinds[row].T, 1e-6, 2000) for row in sets]
+    return np.array([(*fit.quantile(), *fit.spread()) for fit in fits])[which.ravel()]
+
+
+def _quantile(values: Array, share: float) -> float:
+    return float(np.quantile(values, share, method="inverted_cdf"))

@@ -112,7 +112,8 @@ def recovery_block(summary: dict) -> list[Block]:
     table = pd.DataFrame(steps, columns=["after_day", "until_day", "share_of_patients"])
     caption = (
         "Patients in aplasia whose B cells are not back, percent (Turnbull 1976). Recovery is only known to lie "
-        "between two visits: there the area is shaded, and the line in it is no estimate."
+        "between two visits: there the area is shaded, and the line takes every day as equally likely, as do the "
+        "median and its limits."
     )
     title = "Patients not yet recovered"
     return [Figure(title, recovery(steps, title), caption, download("bcell_recovery", table))]

@@ -50,7 +50,7 @@ from treset.jobs.cohort import CohortSettings, draw_sketch, embed, phenotype
 from treset.jobs.gating import find_thresholds, read_gate_cells
 from treset.phenotype.adjusted import adjusted, confusion
 from treset.phenotype.gates import apply_gates
-from treset.phenotype.map import majority, place
+from treset.phenotype.map import majority, others, place
 from treset.phenotype.tree import Node, resolve, spelling
 from treset.simulate import plan
 from treset.simulate.cytometry import simulate_events
@@ -146,29 +146,41 @@ def reading(data: Data, options: Cohort, seed: int, backend: Backend, known: dic
     inside, coordinates = cells.var["embedded"].to_numpy(), cells.obsm["X_pca"]
     every = np.ascontiguousarray(data.whole.X[:, inside])
     clusters, codes = np.unique(cells.obs["cluster"].to_numpy(dtype=str), return_inverse=True)
-    placed = place(backend, coordinates, codes, cells.obsm["X_umap"], every, VOTES, np.inf, VOTES)
+    rows = cells.obs_names.astype(int).to_numpy()
+    own = np.full(len(every), -1)
+    own[rows] = np.arange(len(rows))
+    placed = place(backend, coordinates, codes, cells.obsm["X_umap"], every, VOTES + 1, np.inf, VOTES, own=own)
     called = dict(zip(names["cluster"], names["population"], strict=True))
-    spent, rows = time.process_time() - start, cells.obs_names.astype(int).to_numpy()
+    spent, near = time.process_time() - start, others(placed.neighbors, own, VOTES)
     # clustered whole, every cell has a label of its own and none is put to the vote
     cluster = clusters[placed.cluster if len(rows) < len(every) else codes[np.argsort(rows)]]
-    around = backend.knn(coordinates, coordinates, VOTES + 1)[0][:, 1:]
     weight = cells.obs["weight"].to_numpy() if "weight" in cells.obs else None
+    named = np.array([called[c] for c in cluster])
     return {
         "rows": rows,
         "cpu_s": spent,
         "draw_cpu_s": drawn,
         "clusters": cluster,
-        "named": np.array([called[c] for c in cluster]),
-        "carried": {name: carried(label, rows, placed.neighbors, around, weight) for name, label in known.items()},
+        "named": named,
+        "adjusted": freed(named, cells.uns["vote"]),
+        "carried": {name: carried(label, rows, near, weight) for name, label in known.items()},
     }
 
 
-def carried(label: np.ndarray, rows: np.ndarray, near: np.ndarray, around: np.ndarray, weight: np.ndarray | None):
+def freed(named: np.ndarray, vote: dict) -> dict[str, float]:
+    """Shares as the map job adjusts them."""
+    populations = list(vote["population"])
+    votes = np.array([(named == name).sum() for name in populations], dtype=float)
+    return dict(zip(populations, adjusted(votes, vote["table"]).tolist(), strict=True))
+
+
+def carried(label: np.ndarray, rows: np.ndarray, near: np.ndarray, weight: np.ndarray | None):
     """Shares of labels known in the sketch alone, as the map votes and adjusted; and by all cells."""
     names, codes = np.unique(label, return_inverse=True)
     own = codes[rows]
-    votes = np.bincount(majority(own[near], len(names)), minlength=len(names)).astype(float)
-    free = adjusted(votes, confusion(own, around, len(names), weight))
+    voted = majority(own[near], len(names))
+    votes = np.bincount(voted, minlength=len(names)).astype(float)
+    free = adjusted(votes, confusion(own, voted[rows], len(names), weight))
     exact = np.bincount(codes, minlength=len(names)) / len(codes)
     return [dict(zip(names.tolist(), s.tolist(), strict=True)) for s in (votes / votes.sum(), free, exact)]
 
@@ -238,14 +250,20 @@ def gates_by_cells(data: Data, exact: dict[str, float]) -> dict:
 
 def again(data: Data, options: Cohort, seed: int, backend: Backend, exact: dict, whole: dict) -> dict:
     """The same with another draw, in short: one draw's figures tell little."""
-    found = reading(data, options, seed, backend, {})
+    found = reading(data, options, seed, backend, {"truth": data.truth, "clusters": exact["named"]})
     off = compared(shares(found["named"]), shares(exact["named"]), data.whole.n_obs)
+    free = compared(found["adjusted"], shares(exact["named"]), data.whole.n_obs)
     row = {
         f"{s}_loss": round(whole[f"{s}_best"] - score(data.truth, found[s])["best"], 4) for s in ("clusters", "named")
     }
     row["rare_in_sketch"] = int((data.truth[found["rows"]] == data.rare).sum())
     row["named_rare_f1"] = round(float(f1_table(data.truth, found["named"]).max(axis=1)[data.rare]), 3)
-    return row | {f"shares_{key}": off[key] for key in ("beyond_2_percent", "outside_interval", "median_relative")}
+    told = {"shares": off, "adjusted": free}
+    for what, (voted, corrected, true) in found["carried"].items():
+        told[f"{what}_mapped"] = compared(voted, true, data.whole.n_obs)
+        told[f"{what}_mapped_adjusted"] = compared(corrected, true, data.whole.n_obs)
+    keys = ("beyond_2_percent", "outside_interval", "median_relative", "worst_relative")
+    return row | {f"{name}_{key}": values[key] for name, values in told.items() for key in keys}
 
 
 def variants(data: Data) -> dict[str, tuple[Cohort, int]]:
@@ -284,6 +302,7 @@ def measure(name: str) -> dict:
                     row[f"{step}_loss"] = round(out["all"][f"{step}_best"] - row[f"{step}_best"], 4)
             if exact:
                 row["shares_by_cluster"] = compared(shares(found["named"]), shares(exact["named"]), n)
+                row["shares_adjusted"] = compared(found["adjusted"], shares(exact["named"]), n)
             if options.sketch_cells < n:
                 for what, (voted, free, true) in found["carried"].items():
                     row[f"{what}_mapped"] = compared(voted, true, n)

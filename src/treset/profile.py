@@ -18,7 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 #: Columns a table from elsewhere may lack: they are then blank.
 OPTIONAL = ("arm", "disease", "batch", "stimulus", "dose")
-ORIGINS = ("gate", "cluster", "external")
+ORIGINS = ("gate", "cluster", "adjusted", "external")
 MEASURES = (
     "count", "percent_of_parent", "percent_of_total", "per_ul", "median", "mean", "percent_positive", "signature",
     "ratio",

@@ -42,7 +42,7 @@ def cp_rows(profiles: pd.DataFrame, study: str, modality: str) -> pd.DataFrame:
     SDTM: there is no day 0, the first dose (``day`` 0) is day 1. A value that does not exist (the median of no cells)
     is CPSTAT ``NOT DONE`` with CPREASND. Text that repeats is held as categories.
     """
-    rows = profiles[profiles["origin"] != "cluster"].reset_index(drop=True)
+    rows = profiles[~profiles["origin"].isin(["cluster", "adjusted"])].reset_index(drop=True)
     test, long = _tests(rows)
     codes, short = test_codes(long), short_names(long)
     value = rows["value"]

@@ -22,10 +22,11 @@ from treset.jobs.again import on_backend
 from treset.jobs.gating import find_thresholds, read_gate_cells
 from treset.jobs.tree import study_nodes
 from treset.phenotype import annotate, gates, sketch
+from treset.phenotype.adjusted import confusion
 from treset.phenotype.batch import correct
 from treset.phenotype.cluster import cluster_cells, overcluster
 from treset.phenotype.concordance import concordance
-from treset.phenotype.map import majority, reach
+from treset.phenotype.map import majority, others, reach
 from treset.phenotype.represent import fit_representation, variable_genes
 from treset.phenotype.rna_sketch import PROTEIN, gate_sketch
 from treset.phenotype.rna_tree import described
@@ -244,12 +245,17 @@ def phenotype(
     names = annotate.name_clusters(cluster, population, nodes, shown, purity, thresholds=thresholds, weight=weight)
     called = cells.obs["cluster"].map(dict(zip(names["cluster"], names["population"], strict=True))).astype(str)
     codes = cells.obs["cluster"].cat.codes.to_numpy()
-    # each cell put to the vote of its neighbours, itself left out, as the cells are that the sketch does not hold
-    voted = majority(codes[neighbors[:, 1 : 1 + settings.cohort.map_neighbors]], int(codes.max()) + 1)
+    # each cell put to the vote of its neighbours, itself left out, as the map does
+    votes = min(settings.cohort.map_neighbors, neighbors.shape[1] - 1)
+    near = others(neighbors, np.arange(cells.n_obs), votes)
+    voted = majority(codes[near], int(codes.max()) + 1)
     first = pd.Series(called.to_numpy()).groupby(codes).first()
     cells.obs["population"] = pd.Categorical(population)
     cells.obs["cluster_population"] = pd.Categorical(called)
     by_vote = first.loc[voted].to_numpy(dtype=str)
+    known, both = np.unique(np.append(called.to_numpy(dtype=str), by_vote), return_inverse=True)
+    table = confusion(both[: cells.n_obs], both[cells.n_obs :], len(known), weight)
+    cells.uns["vote"] = {"population": known.astype(object), "neighbors": votes, "table": table}
     agreement = concordance(masks, population, called.to_numpy(dtype=str), nodes, weight, by_vote)
     return thresholds, names, agreement
 

@@ -20,9 +20,17 @@ from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
 from treset.phenotype import gates, isotypes, samples, signatures
+from treset.phenotype.adjusted import adjusted
 from treset.phenotype.batch import follow
 from treset.phenotype.map import Placement, joined, place
-from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
+from treset.phenotype.measures import (
+    ROW_COLUMNS,
+    Values,
+    cluster_groups,
+    gate_groups,
+    population_groups,
+    sample_rows,
+)
 from treset.phenotype.represent import Representation
 from treset.phenotype.rna_sketch import CONFIDENCE, PROTEIN, Gated, gate_cells, proteins
 from treset.phenotype.tree import ROOT, Node, rule_markers
@@ -127,6 +135,7 @@ def _map(
         [
             sample_rows(sample, "gate", gate_groups(masks, nodes), values, n_kept),
             sample_rows(sample, "cluster", cluster_groups(cluster, names, nodes), values, n_kept),
+            _adjusted_rows(sample, cluster, names, nodes, values, sketch, settings),
         ],
         ignore_index=True,
     )
@@ -164,6 +173,23 @@ def _map(
     )
 
 
+def _adjusted_rows(
+    sample: str, cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Node], values: Values, sketch: AnnData,
+    settings: MapSettings,
+) -> pd.DataFrame:  # fmt: skip
+    """Rows of the named populations by cluster, their sizes freed of what the vote gets wrong."""
+    known = sketch.uns.get("vote")
+    if known is None or int(known["neighbors"]) != settings.map_neighbors:
+        print(f"{sample}: no adjusted shares, as the sketch does not tell how {settings.map_neighbors} neighbours vote")
+        return pd.DataFrame(columns=ROW_COLUMNS)
+    populations = [str(name) for name in known["population"]]
+    called = pd.Series(cluster).value_counts().groupby(names.set_index("cluster")["population"].to_dict()).sum()
+    votes = called.reindex(populations, fill_value=0).to_numpy(dtype=np.float64)
+    sizes = dict(zip(populations, votes.sum() * adjusted(votes, known["table"]), strict=True))
+    groups = population_groups(cluster, names, nodes, sizes)
+    return sample_rows(sample, "adjusted", groups, values, len(cluster))
+
+
 def _placed(inside: AnnData, sketch: AnnData, settings: MapSettings, backend: Backend) -> Placement:
     """Every cell's place in the sketch, by parts, which bound the memory and change nothing."""
     space = _representation(sketch)
@@ -171,6 +197,7 @@ def _placed(inside: AnnData, sketch: AnnData, settings: MapSettings, backend: Ba
     clusters, layout = sketch.obs["cluster"].cat.codes.to_numpy(), sketch.obsm["X_umap"]
     batch = inside.obs["batch"].to_numpy(dtype=str)
     columns = inside.var_names.get_indexer(list(space.variables))
+    own = sketch.obs_names.get_indexer(inside.obs_names)
     rna = settings.modality == "rna"
     k = max(settings.map_neighbors, settings.neighbors if rna else 0)
     parts = []
@@ -182,9 +209,8 @@ def _placed(inside: AnnData, sketch: AnnData, settings: MapSettings, backend: Ba
                 sketch.obs["batch"].to_numpy(dtype=str), backend,
             )  # fmt: skip
         reach_of = float(sketch.uns["reach"])
-        parts.append(
-            place(backend, reference, clusters, layout, coordinates, k, reach_of, settings.map_neighbors, keep=rna)
-        )
+        votes = settings.map_neighbors
+        parts.append(place(backend, reference, clusters, layout, coordinates, k, reach_of, votes, rna, own[part]))
     return joined(parts)
 
 

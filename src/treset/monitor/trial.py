@@ -27,7 +27,8 @@ DESCRIPTIVE = (
 )
 #: Shown always, since interleukin-2 moves them; where they were not measured the row says so.
 ALWAYS = (("NK CD56bright", "percent_of_parent", ""), ("Eosinophils", "percent_of_total", ""))
-_OTHER = {"gate": "cluster", "cluster": "gate"}
+#: The reading that stands beside the one that decides; the first that the profiles hold.
+_OTHER = {"gate": ("adjusted", "cluster"), "cluster": ("gate",), "adjusted": ("gate",)}
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ class Trial:
                 for pair in self._pairs()
                 if pair != judged
             ]
-        if other := _OTHER.get(origin):
+        others = _OTHER.get(origin, ())
+        if other := next((name for name in others if not self.cohort.rows(name).empty), others[-1] if others else ""):
             again = self.changes(endpoint, other)
             rows.append(self.main(endpoint, again, role="supporting", origin=other))
         return [rows[0], *(undecided(row) for row in rows[1:])]

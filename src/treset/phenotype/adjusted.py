@@ -2,52 +2,54 @@
 
 Where two populations overlap, most neighbours of a cell between them are of the larger one, and the vote gives it too
 many cells. How often it does is seen in the sketch, whose cells have labels of their own: each is put to the vote of
-its neighbours, itself left out. Shares are then sought under which the votes of a sample would be as they are: the
-adjusted count (Forman 2008, doi:10.1007/s10618-008-0097-y; Hopkins & King 2010, doi:10.1111/j.1540-5907.2009.00428.x).
+its neighbours, itself left out, as it is when it is mapped. Shares are then sought under which the votes of a sample
+would be as they are: the adjusted count (Forman 2008, doi:10.1007/s10618-008-0097-y; Hopkins & King 2010,
+doi:10.1111/j.1540-5907.2009.00428.x).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from treset.phenotype.map import majority
-
 #: Steps of the expectation maximisation, and the largest change of a share at which it ends.
 _STEPS, _ENOUGH = 2_000, 1e-9
 
 
-def confusion(label: np.ndarray, neighbors: np.ndarray, groups: int, weight: np.ndarray | None = None) -> np.ndarray:
+def confusion(label: np.ndarray, voted: np.ndarray, groups: int, weight: np.ndarray | None = None) -> np.ndarray:
     """How the map votes on cells whose label is known: (groups, groups), column = label, row = vote, columns sum to 1.
 
     Parameters
     ----------
     label
         (m,) numbers below ``groups`` of the sketch's cells.
-    neighbors
-        (m, k) rows of the sketch that vote, the cell itself not among them.
+    voted
+        (m,) what the neighbours of each say, the cell itself not among them.
     weight
-        (m,) cells that each stands for. Default: one.
+        (m,) cells that each stands for. Default: one. Of a sketch drawn by density they are needed: without them the
+        sparse rims of populations, where the vote errs, count too much.
     """
     counts = np.zeros((groups, groups))
-    np.add.at(counts, (majority(label[neighbors], groups), label), 1.0 if weight is None else weight)
+    np.add.at(counts, (voted, label), 1.0 if weight is None else weight)
     # a group without cells in the sketch is never voted for
     total = counts.sum(axis=0)
     return np.where(total > 0, counts / np.where(total > 0, total, 1.0), np.eye(groups))
 
 
 def adjusted(votes: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Shares under which the votes are most likely, none below 0: (groups,) that sum to 1.
+    """Shares under which the votes are most likely, none below 0: (groups,) float64 that sum to 1.
 
     By expectation maximisation from the shares of the votes, so that a group without votes stays without a share.
 
     Parameters
     ----------
     votes
-        (groups,) cells of a sample by the map's vote; at least one.
+        (groups,) cells of a sample by the map's vote; without any, all shares are 0.
     table
         Of :func:`confusion`. It must hold for the sample: what a drug changes in how populations overlap, and not in
         their sizes, is not seen.
     """
+    if not votes.any():
+        return np.zeros(len(votes))
     share = votes / votes.sum()
     start = share
     for _ in range(_STEPS):

@@ -52,6 +52,7 @@ def place(
     limit: float,
     votes: int,
     keep: bool = True,
+    own: np.ndarray | None = None,
 ) -> Placement:
     """Map cells onto the sketch.
 
@@ -71,16 +72,40 @@ def place(
         Cells whose nearest neighbour is further away get cluster -1 (:func:`reach`).
     keep
         Give the neighbours too; else (n, 0).
+    own
+        (n,) row of the sketch that a cell is itself, -1 for those that the sketch does not hold. It does not vote on
+        itself: a sample of which the sketch holds much would be voted on otherwise than one of which it holds little,
+        and the two could not be compared. Default: none is in the sketch.
     """
-    indices, distances = backend.knn(sketch, cells, k)
+    indices, distances = backend.knn(sketch, cells, k if own is None else max(k, min(votes + 1, len(sketch))))
     near = indices[:, :votes]
-    choice = cluster[near]
+    choice = cluster[near if own is None else others(indices, own, votes)]
     winner = majority(choice, int(cluster.max()) + 1)
     confidence = (choice == winner[:, None]).mean(axis=1).astype(np.float32)
     nearness = 1.0 / (distances[:, :votes] + 1e-6)
     positions = (umap[near] * (nearness / nearness.sum(axis=1, keepdims=True))[:, :, None]).sum(axis=1)
     winner[distances[:, 0] > limit] = -1
-    return Placement(winner, confidence, positions.astype(np.float32), indices if keep else indices[:, :0].copy())
+    return Placement(
+        winner, confidence, positions.astype(np.float32), indices[:, :k] if keep else indices[:, :0].copy()
+    )
+
+
+def others(indices: np.ndarray, own: np.ndarray, votes: int) -> np.ndarray:
+    """The nearest ``votes`` neighbours of each cell that are not the cell itself: (n, votes).
+
+    Parameters
+    ----------
+    indices
+        (n, k) rows of the sketch, the nearest first; k > ``votes``.
+    own
+        (n,) the row of the sketch that a cell is, -1 where it is none.
+    """
+    near = indices[:, :votes].copy()
+    inside = np.flatnonzero(own >= 0)
+    # a stable sort puts the cell itself last and leaves the others in their order
+    order = np.argsort(indices[inside] == own[inside, None], axis=1, kind="stable")
+    near[inside] = np.take_along_axis(indices[inside], order, axis=1)[:, :votes]
+    return near
 
 
 def majority(choice: np.ndarray, groups: int) -> np.ndarray:

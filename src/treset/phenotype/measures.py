@@ -41,11 +41,27 @@ class Values:
 
 @dataclass(frozen=True)
 class Group:
-    """A population's cells and its parent's name."""
+    """A population's cells and its parent's name.
+
+    Attributes
+    ----------
+    name, parent
+        Populations or clusters.
+    mask
+        (n,) bool: its cells.
+    size
+        Cells that it is taken to have, where that is an estimate; None: those of ``mask``.
+    """
 
     name: str
     parent: str
     mask: np.ndarray
+    size: float | None = None
+
+    @property
+    def cells(self) -> float:
+        """Cells that its shares rest on."""
+        return float(self.mask.sum()) if self.size is None else self.size
 
 
 def gate_groups(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> list[Group]:
@@ -65,16 +81,32 @@ def cluster_groups(cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Nod
     nodes
         The resolved tree; a named population holds its own clusters and those of its descendants.
     """
-    population_of = dict(zip(names["cluster"], names["population"], strict=True))
+    groups = population_groups(cluster, names, nodes)
+    for name, population in zip(names["cluster"], names["population"], strict=True):
+        groups.append(Group(name, population, cluster == name))
+    return groups
+
+
+def population_groups(
+    cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Node], sizes: Mapping[str, float] | None = None
+) -> list[Group]:
+    """The named populations alone.
+
+    Parameters
+    ----------
+    cluster, names, nodes
+        As of :func:`cluster_groups`.
+    sizes
+        Cells that the clusters of a name are taken to have, descendants apart. Default: those that they have.
+    """
+    called = names["population"].to_numpy(dtype=str)
     groups = []
     for node in nodes:
-        if not node.measurable:
-            continue
-        below = _descendants(nodes, node.name)
-        mine = [c for c, p in population_of.items() if p in below]
-        groups.append(Group(node.name, node.parent, np.isin(cluster, mine)))
-    for name, population in population_of.items():
-        groups.append(Group(name, population, cluster == name))
+        if node.measurable:
+            below = sorted(_descendants(nodes, node.name))
+            mine = names["cluster"][np.isin(called, below)]
+            size = None if sizes is None else sum(sizes.get(name, 0.0) for name in below)
+            groups.append(Group(node.name, node.parent, np.isin(cluster, list(mine)), size))
     return groups
 
 
@@ -86,7 +118,7 @@ def sample_rows(sample: str, origin: str, groups: Sequence[Group], values: Value
     sample
         Its id.
     origin
-        ``gate`` or ``cluster``.
+        ``gate``, ``cluster`` or ``adjusted``.
     groups
         Populations and clusters.
     values
@@ -97,19 +129,19 @@ def sample_rows(sample: str, origin: str, groups: Sequence[Group], values: Value
     Returns
     -------
     Columns ``sample population parent origin measure marker value n_cells``, in a fixed order; an empty population
-    has count 0 and NaN medians.
+    has count 0 and NaN medians. Counts are whole cells; shares and ratios of sizes that are estimates are not rounded.
     """
-    counts = {ROOT: n_cells, **{g.name: int(g.mask.sum()) for g in groups}}
+    counts = {ROOT: float(n_cells), **{g.name: g.cells for g in groups}}
     rows: list[tuple] = [(ROOT, "", "count", "", float(n_cells), n_cells)]
     for group in groups:
-        n = counts[group.name]
-        above = counts.get(group.parent)
+        size, above = counts[group.name], counts.get(group.parent)
         # row numbers: a mask of the whole sample would be read once for every marker
         inside = np.flatnonzero(group.mask)
-        rows.append((group.name, group.parent, "count", "", float(n), n))
-        rows.append((group.name, group.parent, "percent_of_total", "", _percent(n, n_cells), n_cells))
+        n = len(inside)
+        rows.append((group.name, group.parent, "count", "", float(round(size)), round(size)))
+        rows.append((group.name, group.parent, "percent_of_total", "", _percent(size, n_cells), n_cells))
         if above is not None:
-            rows.append((group.name, group.parent, "percent_of_parent", "", _percent(n, above), above))
+            rows.append((group.name, group.parent, "percent_of_parent", "", _percent(size, above), round(above)))
         for marker, column in values.columns.items():
             location = getattr(np, values.location)
             rows.append(
@@ -134,14 +166,14 @@ def sample_rows(sample: str, origin: str, groups: Sequence[Group], values: Value
     for top, bottom in RATIOS:
         if top in counts and bottom in counts:
             value = counts[top] / counts[bottom] if counts[bottom] else np.nan
-            rows.append((top, parents[top], "ratio", bottom, value, counts[top]))
+            rows.append((top, parents[top], "ratio", bottom, value, round(counts[top])))
     table = pd.DataFrame(rows, columns=["population", "parent", "measure", "marker", "value", "n_cells"])
     table.insert(0, "sample", sample)
     table.insert(3, "origin", origin)
     return table[ROW_COLUMNS]
 
 
-def _percent(part: int, whole: int) -> float:
+def _percent(part: float, whole: float) -> float:
     return 100.0 * part / whole if whole else np.nan
 
 

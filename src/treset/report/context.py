@@ -38,6 +38,11 @@ class Context:
         table = self.results.populations
         return tree | {p: q or "cells" for p, q in zip(table["population"], table["parent"], strict=True)}
 
+    @cached_property
+    def unsupervised(self) -> str:
+        """The origin of the reading by clusters: freed of what the vote gets wrong, where the profiles hold that."""
+        return "adjusted" if (self.profiles["origin"] == "adjusted").any() else "cluster"
+
     def ancestors(self, population: str) -> list[str]:
         """Give the populations that hold this one, nearest first; the root ``cells`` is last."""
         found: list[str] = []

@@ -263,6 +263,7 @@ class TregMonitor:
     """Settings of the monitor treg."""
 
     endpoints: tuple[Endpoint, ...]
+    #: The reading: ``gate``; ``cluster`` as voted; ``adjusted``, clusters freed of the vote's errors; ``external``.
     origin: str = "gate"
     alpha: float = 0.05
     #: A sample whose denominator population has fewer cells gives no value.
@@ -282,6 +283,7 @@ class TregMonitor:
 class BcellMonitor:
     """Settings of the monitor bcell."""
 
+    #: The reading: ``gate``; ``cluster`` as voted; ``adjusted``, clusters freed of the vote's errors; ``external``.
     origin: str = "gate"
     b: str = "B"
     #: Denominator of the B-cell share: a population, or "cells" for all kept cells.
@@ -307,6 +309,7 @@ class SignallingMonitor:
     #: What answers to the dose: a marker (or a signature), and the measure of it.
     marker: str = "pSTAT5"
     measure: Literal["median", "mean", "percent_positive", "signature"] = "median"
+    #: The reading: ``gate``; ``cluster`` as voted; ``adjusted``, clusters freed of the vote's errors; ``external``.
     origin: str = "gate"
     #: The population the others are compared with.
     reference: str = "Treg"

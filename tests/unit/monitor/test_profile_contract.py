@@ -69,7 +69,7 @@ def test_tsv_is_the_same_bytes_and_exact(tmp_path):
         ("n_cells", "2.5", r"line 3, column n_cells: 2.5 is not a whole number"),
         ("n_cells", "-1", r"line 3, column n_cells: -1 is not a whole number"),
         ("sample", "", r"line 3, column sample: is blank"),
-        ("origin", "gates", r"line 3, column origin: 'gates' is none of gate, cluster, external"),
+        ("origin", "gates", r"line 3, column origin: 'gates' is none of gate, cluster, adjusted, external"),
         ("measure", "percentage", r"line 3, column measure: 'percentage' is none of count"),
         ("measure", "median", r"line 3, column marker: is blank, but the measure needs one"),
         ("patient", "P9", r"line 3, column patient: sample '007_D0' has 'P9' here and '007' before"),

@@ -37,10 +37,11 @@ def test_it_inverts_the_confusion_and_stays_a_share(sizes, errors):
 def test_the_confusion_is_that_of_the_vote_of_the_others():
     # four cells on a line, A A B B: the second's neighbours are an A and a B, of which the nearer one counts
     label = np.array([0, 0, 1, 1])
-    table = confusion(label, np.array([[1], [2], [1], [2]]), 2)
+    voted = majority(label[np.array([[1], [2], [1], [2]])], 2)
+    table = confusion(label, voted, 2)
     assert table.tolist() == [[0.5, 0.5], [0.5, 0.5]]
     # weights count cells, and a group that the sketch lacks stays what it is
-    table = confusion(label, np.array([[1], [2], [1], [2]]), 3, np.array([3.0, 1.0, 1.0, 1.0]))
+    table = confusion(label, voted, 3, np.array([3.0, 1.0, 1.0, 1.0]))
     assert table[:, 0].tolist() == [0.75, 0.25, 0.0] and table[:, 2].tolist() == [0.0, 0.0, 1.0]
 
 
@@ -52,7 +53,7 @@ def test_two_normals_that_overlap_get_their_shares_back_whatever_the_sample_hold
         return (generator.normal(size=(len(label), 2)) + 2.0 * label[:, None]).astype(np.float32), label
 
     x, label = cells(9_000, 1_000)
-    table = confusion(label, backend.knn(x, x, 6)[0][:, 1:], 2)
+    table = confusion(label, majority(label[backend.knn(x, x, 6)[0][:, 1:]], 2), 2)
     for large, small in ((18_000, 2_000), (10_000, 10_000)):
         other, true = cells(large, small)
         votes = np.bincount(majority(label[backend.knn(x, other, 5)[0]], 2), minlength=2).astype(float)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from treset.compute import open_backend
-from treset.phenotype.map import place, reach, smooth
+from treset.phenotype.map import others, place, reach, smooth
 
 CPU = open_backend("cpu")
 
@@ -41,3 +41,17 @@ def test_smooth_is_the_mean_over_neighbours_and_self():
     values = np.array([[0.0], [3.0], [6.0]])
     assert smooth(values, np.array([[0, 1]]))[0, 0] == pytest.approx(1.5)
     assert smooth(values, np.array([[0, 1]]), own=np.array([[9.0]]))[0, 0] == pytest.approx(4.0)
+
+
+def test_a_cell_of_the_sketch_does_not_vote_on_itself():
+    """Else a sample that is in the sketch whole would be read otherwise than one of which it holds a thousandth."""
+    # nearest first: the cell itself, its twin, two others
+    indices = np.array([[4, 0, 1, 2], [0, 4, 1, 2], [3, 0, 1, 2]])
+    assert others(indices, np.array([4, 4, -1]), 2).tolist() == [[0, 1], [0, 1], [3, 0]]
+    sketch, label = np.array([[0.0], [0.1], [0.3], [0.6]], dtype=np.float32), np.array([1, 0, 0, 0])
+    layout = sketch.repeat(2, axis=1)
+    alone = place(CPU, sketch, label, layout, sketch, 1, 0.0, votes=1)
+    found = place(CPU, sketch, label, layout, sketch, 1, 0.0, votes=1, own=np.arange(4))
+    assert alone.cluster.tolist() == [1, 0, 0, 0] and found.cluster.tolist() == [0, 1, 0, 0]
+    # its place on the map stays its own
+    assert np.allclose(found.umap, layout, atol=1e-4)

@@ -103,3 +103,20 @@ def test_a_cohort_frozen_before_the_stain_was_kept_is_compared_with_its_sketch(s
     # the same samples by fewer cells: the same thresholds but for what counting leaves open
     assert list(before["marker"]) == list(now["marker"])
     assert np.abs(before["threshold"] - now["threshold"]).max() < 0.2
+
+
+def test_shares_are_told_as_voted_and_adjusted(study: Path, tmp_path: Path) -> None:
+    """The three normals overlap little: both readings are near the truth, and the adjusted one adds up."""
+    rows = pd.read_parquet(mapped(study, tmp_path) / "profile.parquet")
+    shares = rows[rows["measure"] == "percent_of_total"].set_index(["origin", "population"])["value"]
+    for population, true in (("T", 50), ("B", 30)):
+        assert shares["adjusted", population] == pytest.approx(true, abs=2)
+        assert shares["adjusted", population] == pytest.approx(shares["cluster", population], abs=0.5)
+    counts = rows[(rows["measure"] == "count") & (rows["origin"] == "adjusted")].set_index("population")["value"]
+    assert counts["cells"] == rows[(rows["population"] == "cells")]["value"].iloc[0]
+
+
+def test_a_frozen_cohort_of_other_votes_has_no_adjusted_shares(study: Path, tmp_path: Path) -> None:
+    settings = MapSettings("mass_cytometry", TREE, (), 4, 15, "cpu", 1)
+    map_sample(study / "s2.h5ad", study / "cohort", settings, *(tmp_path / file for file in OUTPUTS))
+    assert set(pd.read_parquet(tmp_path / "profile.parquet")["origin"]) == {"gate", "cluster"}

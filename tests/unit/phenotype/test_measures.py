@@ -2,7 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from treset.phenotype.measures import ROW_COLUMNS, Values, cluster_groups, gate_groups, sample_rows
+from treset.phenotype.measures import (
+    ROW_COLUMNS,
+    Values,
+    cluster_groups,
+    gate_groups,
+    population_groups,
+    sample_rows,
+)
 from treset.phenotype.tree import resolve
 from treset.study.model import Condition, Population
 
@@ -60,3 +67,17 @@ def test_a_named_population_by_clusters_holds_its_descendants_clusters():
     assert table.loc[("C01", "percent_of_parent", ""), "value"] == 100
     assert table.loc[("C03", "percent_of_total", ""), "value"] == pytest.approx(37.5)
     assert ("C03", "percent_of_parent", "") not in table.index
+
+
+def test_estimated_sizes_move_shares_and_ratios_and_leave_medians():
+    names = pd.DataFrame({"cluster": ["C01", "C02", "C03"], "population": ["Tconv", "Treg", "unassigned"]})
+    cluster = np.array(["C01", "C01", "C02", "C01", "C03", "C03", "", "C03"], dtype=object)
+    sizes = {"Tconv": 2.5, "Treg": 1.5, "unassigned": 3.0}
+    table = rows(population_groups(cluster, names, NODES, sizes), "adjusted")
+    assert table.loc[("CD4 T", "count", ""), ["value", "n_cells"]].tolist() == [4, 4]
+    assert table.loc[("Treg", "percent_of_parent", ""), ["value", "n_cells"]].tolist() == [37.5, 4]
+    assert table.loc[("Treg", "percent_of_total", ""), ["value", "n_cells"]].tolist() == [18.75, 8]
+    assert table.loc[("Treg", "count", ""), "value"] == 2
+    assert table.loc[("Treg", "ratio", "Tconv"), "value"] == pytest.approx(0.6)
+    assert table.loc[("Treg", "median", "CD25"), ["value", "n_cells"]].tolist() == [2, 1]
+    assert "C01" not in table.index.get_level_values("population")

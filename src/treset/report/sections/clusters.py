@@ -103,30 +103,32 @@ def concordance(context: Context) -> pd.DataFrame:
 
     Returns
     -------
-    Columns population, parent, samples, gate and cluster (median share in percent of parent), difference (median
-    absolute difference in percentage points) and r (Pearson, NaN under 3 samples or without spread).
+    Columns population, parent, samples, gate, cluster and adjusted (median share in percent of parent; the last where
+    the profiles hold it), difference (median absolute difference of gates and clusters, adjusted where they are, in
+    percentage points) and r (Pearson, of the same; NaN under 3 samples or without spread).
     """
-    rows = context.profiles
-    asked = (rows["measure"] == "percent_of_parent") & rows["origin"].isin(["gate", "cluster"])
+    rows, other = context.profiles, context.unsupervised
+    shown = ["gate", *dict.fromkeys(("cluster", other))]
+    columns = ["population", "parent", "samples", *shown, "difference", "r"]
+    asked = (rows["measure"] == "percent_of_parent") & rows["origin"].isin(shown)
     rows = spelled(rows.loc[asked, ["population", "parent", "sample", "origin", "value"]])
     both = rows.pivot_table(index=["population", "parent", "sample"], columns="origin", values="value", sort=False)
     if not {"gate", "cluster"} <= set(both.columns):
-        return pd.DataFrame(columns=["population", "parent", "samples", "gate", "cluster", "difference", "r"])
+        return pd.DataFrame(columns=columns)
     found = []
     for (population, parent), pair in both.dropna().groupby(level=["population", "parent"], sort=False):
-        spread = len(pair) > 2 and pair["gate"].std() > 0 and pair["cluster"].std() > 0
+        spread = len(pair) > 2 and pair["gate"].std() > 0 and pair[other].std() > 0
         found.append(
             {
                 "population": population,
                 "parent": parent,
                 "samples": len(pair),
-                "gate": pair["gate"].median(),
-                "cluster": pair["cluster"].median(),
-                "difference": (pair["gate"] - pair["cluster"]).abs().median(),
-                "r": float(np.corrcoef(pair["gate"], pair["cluster"])[0, 1]) if spread else np.nan,
+                **{origin: pair[origin].median() for origin in shown},
+                "difference": (pair["gate"] - pair[other]).abs().median(),
+                "r": float(np.corrcoef(pair["gate"], pair[other])[0, 1]) if spread else np.nan,
             }
         )
-    return pd.DataFrame(found, columns=["population", "parent", "samples", "gate", "cluster", "difference", "r"])
+    return pd.DataFrame(found, columns=columns)
 
 
 def _percent(value: object) -> str:
@@ -155,8 +157,8 @@ def agreement(context: Context) -> list[Block]:
         labels["vote_ratio"] = "cells by vote / by cluster"
         caption += (
             " By vote: what its neighbours in the sketch would call each cell, as they do the cells that are mapped; "
-            "under 1 the shares by cluster are too low by that factor, because the population overlaps with a larger "
-            "one, over 1 too high. Shares by gate are read on every cell."
+            "under 1 the shares by cluster are too low by about that factor, because the population overlaps with a "
+            "larger one, over 1 too high; the adjusted shares are freed of it. Shares by gate are read on every cell."
         )
     formats = {c: text.count for c in ("gate_cells", "cluster_cells", "both")}
     formats |= {c: _percent for c in ("precision", "recall", "f1")}  # type: ignore[dict-item]
@@ -191,9 +193,15 @@ def clusters_section(context: Context) -> Section:
         labels = {
             "gate": "gates, median %",
             "cluster": "clusters, median %",
+            "adjusted": "clusters adjusted, median %",
             "difference": "median |difference|, points",
         }
         caption = "Share of the parent by both readings of the same cells, over samples. r: Pearson correlation."
+        if "adjusted" in agree:
+            caption += (
+                " Adjusted: freed of what the vote of a cell's neighbours gets wrong where populations overlap, as "
+                "measured on the sketch; the difference and r are of these."
+            )
         blocks.append(
             table("Do gates and clusters agree?", agree, "concordance", {"samples": text.count}, labels, caption)  # type: ignore[dict-item]
         )

@@ -12,7 +12,7 @@ from treset.report.figures.longitudinal import Panel, longitudinal
 from treset.report.sections.effects import SCALES, effects_table, notes
 from treset.study.model import Endpoint
 
-NAMES = {"gate": "gates", "cluster": "clusters", "external": "external"}
+NAMES = {"gate": "gates", "cluster": "clusters", "adjusted": "clusters, adjusted", "external": "external"}
 #: Rows of the forest on the first screen; the section has them all.
 FIRST = 8
 
@@ -30,7 +30,7 @@ def by_visit(context: Context, endpoint: Endpoint, wide: bool = False) -> Block:
     parent = endpoint.parent or context.parents.get(endpoint.population, "")
     label = text.measure(endpoint.measure, endpoint.population, parent, endpoint.marker or "", context.study.modality)
     panels, used = [], []
-    for origin in dict.fromkeys((first, "gate", "cluster")):
+    for origin in dict.fromkeys((first, "gate", context.unsupervised)):
         rows = context.values(
             endpoint.population, endpoint.measure, origin, endpoint.parent, endpoint.marker, resting=True
         )

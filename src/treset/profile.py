@@ -23,6 +23,8 @@ MEASURES = (
     "count", "percent_of_parent", "percent_of_total", "per_ul", "median", "mean", "percent_positive", "signature",
     "ratio",
 )  # fmt: skip
+#: Measures that rest on how many cells a population has.
+SIZES = ("count", "percent_of_parent", "percent_of_total", "per_ul", "ratio")
 #: Markers of percent_positive in scRNA: cells with more transcripts of the heavy chains before class switch, and after.
 ISOTYPES = ("isotype IGHM/IGHD", "isotype IGHG/IGHA")
 #: Measures that need a marker (the marker, the signature, the denominator population of a ratio).
@@ -42,6 +44,11 @@ _NOT_BLANK = ("sample", "patient", "visit", "population", "origin", "measure")
 #: The sheet's columns: one value a sample.
 _OF_SAMPLE = ("patient", "visit", "day", "arm", "disease", "batch", "stimulus", "dose")
 _SHOWN = 20
+
+
+def reading(origin: str, measure: str) -> str:
+    """The origin whose rows hold a measure: ``adjusted`` holds sizes, and all else is as by cluster."""
+    return "cluster" if origin == "adjusted" and measure not in SIZES else origin
 
 
 class _Rows:

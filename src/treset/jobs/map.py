@@ -135,7 +135,7 @@ def _map(
         [
             sample_rows(sample, "gate", gate_groups(masks, nodes), values, n_kept),
             sample_rows(sample, "cluster", cluster_groups(cluster, names, nodes), values, n_kept),
-            _adjusted_rows(sample, cluster, names, nodes, values, sketch, settings),
+            _adjusted_rows(sample, cluster, names, nodes, sketch, settings),
         ],
         ignore_index=True,
     )
@@ -174,10 +174,9 @@ def _map(
 
 
 def _adjusted_rows(
-    sample: str, cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Node], values: Values, sketch: AnnData,
-    settings: MapSettings,
-) -> pd.DataFrame:  # fmt: skip
-    """Rows of the named populations by cluster, their sizes freed of what the vote gets wrong."""
+    sample: str, cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Node], sketch: AnnData, settings: MapSettings
+) -> pd.DataFrame:
+    """Sizes of the named populations by cluster, freed of what the vote gets wrong."""
     known = sketch.uns.get("vote")
     if known is None or int(known["neighbors"]) != settings.map_neighbors:
         print(f"{sample}: no adjusted shares, as the sketch does not tell how {settings.map_neighbors} neighbours vote")
@@ -187,7 +186,7 @@ def _adjusted_rows(
     votes = called.reindex(populations, fill_value=0).to_numpy(dtype=np.float64)
     sizes = dict(zip(populations, votes.sum() * adjusted(votes, known["table"]), strict=True))
     groups = population_groups(cluster, names, nodes, sizes)
-    return sample_rows(sample, "adjusted", groups, values, len(cluster))
+    return sample_rows(sample, "adjusted", groups, Values({}, {}, {}), len(cluster))
 
 
 def _placed(inside: AnnData, sketch: AnnData, settings: MapSettings, backend: Backend) -> Placement:

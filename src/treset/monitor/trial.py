@@ -12,6 +12,7 @@ from treset.monitor.common import NOT_EVALUABLE, Cohort, effect, join, suggest
 from treset.monitor.modelled import modelled, needs_groups
 from treset.monitor.values import TRANSFORMED, Changes, Measure, changes, read
 from treset.monitor.visits import when
+from treset.profile import reading
 from treset.study.model import Endpoint, TregMonitor
 
 #: Shown with every trial where they were measured, never tested: population, measure, marker.
@@ -179,8 +180,8 @@ class Trial:
                 for pair in self._pairs()
                 if pair != judged
             ]
-        others = _OTHER.get(origin, ())
-        if other := next((name for name in others if not self.cohort.rows(name).empty), others[-1] if others else ""):
+        others = dict.fromkeys(reading(name, endpoint.measure) for name in _OTHER.get(origin, ()))
+        if other := next((name for name in others if not self.cohort.rows(name).empty), next(reversed(others), "")):
             again = self.changes(endpoint, other)
             rows.append(self.main(endpoint, again, role="supporting", origin=other))
         return [rows[0], *(undecided(row) for row in rows[1:])]

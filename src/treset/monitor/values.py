@@ -10,6 +10,7 @@ import pandas as pd
 
 from treset.monitor.common import Cohort, join, suggest
 from treset.monitor.visits import in_window, missing_visit, when
+from treset.profile import reading
 from treset.study.model import Endpoint
 from treset.texts import spelled
 
@@ -74,7 +75,7 @@ def read(cohort: Cohort, what: Measure, min_events: int) -> Values:
     percentages and ratios, all kept cells for counts, the counted population for cells per microlitre, the population
     itself for medians, percent positive and signatures.
     """
-    rows = cohort.rows(what.origin)
+    rows = cohort.rows(reading(what.origin, what.measure))
     if problem := _absent(rows, what):
         return Values(_EMPTY, problem)
     of_population = rows[rows["population"] == what.population]

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from treset.profile import reading
 from treset.report import text
 from treset.report.read import Results
 from treset.study.model import Study
@@ -96,7 +97,8 @@ class Context:
     def _rows(self, origin: str, population: str, measure: str) -> pd.DataFrame:
         """Give the rows of a measure of a population in one reading, text spelled out."""
         rows = self.profiles
-        own = (rows["population"] == population) & (rows["origin"] == origin) & (rows["measure"] == measure)
+        held = rows["origin"] == reading(origin, measure)
+        own = (rows["population"] == population) & held & (rows["measure"] == measure)
         return spelled(rows[own])
 
     def rests_on(self, rows: pd.DataFrame, measure: str, origin: str, marker: str | None) -> pd.Series:

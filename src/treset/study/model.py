@@ -309,7 +309,7 @@ class SignallingMonitor:
     #: What answers to the dose: a marker (or a signature), and the measure of it.
     marker: str = "pSTAT5"
     measure: Literal["median", "mean", "percent_positive", "signature"] = "median"
-    #: The reading: ``gate``; ``cluster`` as voted; ``adjusted``, clusters freed of the vote's errors; ``external``.
+    #: The reading: ``gate``, ``cluster`` or ``external``.
     origin: str = "gate"
     #: The population the others are compared with.
     reference: str = "Treg"

@@ -332,3 +332,21 @@ def test_null_trials_are_rejected_no_more_than_alpha_and_a_shift_is_estimated_wi
     assert scipy_stats.binomtest(rejected, repeats, level).pvalue > 0.001
     assert scipy_stats.binomtest(covered, repeats, 1 - level).pvalue > 0.001
     assert np.mean(estimates) == pytest.approx(0.5, abs=4 * np.std(estimates) / math.sqrt(repeats))
+
+
+def test_adjusted_shares_stand_beside_the_gates_and_medians_are_those_by_cluster():
+    """The adjusted reading holds sizes only; set to it, a monitor finds medians where they are."""
+    samples = visits(patients(10), DAYS)
+    parts = [treg_trial(CHANGE, samples, origin=origin) for origin in ("gate", "cluster", "adjusted")]
+    medians = [
+        row(sample, "Treg", "median", 1.0 + 0.1 * i, 500, origin="cluster", marker="CD25", parent="CD4 T")
+        for i, (_, sample) in enumerate(samples.iterrows())
+    ]
+    waist = pd.concat([*parts, table(medians)], ignore_index=True)
+    found = treg(waist, samples, settings(), "D0").effects
+    assert found.loc[(found["role"] == "supporting"), "origin"].tolist() == ["adjusted"]
+    activation = Endpoint("activation", "secondary", "Treg", "median", "D8", marker="CD25", scale="difference")
+    found = treg(waist, samples, settings(PRIMARY, activation, origin="adjusted"), "D0").effects
+    main = found[found["role"].isin(["primary", "secondary"])].set_index("endpoint")
+    assert main.loc["expansion", "verdict"] == "met" and main.loc["expansion", "origin"] == "adjusted"
+    assert main.loc["activation", "n"] == 10 and main.loc["activation", "estimate"] == pytest.approx(0.1)

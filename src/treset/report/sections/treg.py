@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from treset.profile import reading
 from treset.report import text
 from treset.report.blocks import Block, Figure, Note, Section, download
 from treset.report.context import Context, labels, visits
@@ -30,7 +31,7 @@ def by_visit(context: Context, endpoint: Endpoint, wide: bool = False) -> Block:
     parent = endpoint.parent or context.parents.get(endpoint.population, "")
     label = text.measure(endpoint.measure, endpoint.population, parent, endpoint.marker or "", context.study.modality)
     panels, used = [], []
-    for origin in dict.fromkeys((first, "gate", context.unsupervised)):
+    for origin in dict.fromkeys((first, "gate", reading(context.unsupervised, endpoint.measure))):
         rows = context.values(
             endpoint.population, endpoint.measure, origin, endpoint.parent, endpoint.marker, resting=True
         )

@@ -7,6 +7,17 @@ import os
 import pytest
 from hypothesis import settings
 
+#: Stays on one worker, as a file does: what these tests import compiles for 20 s in every process.
+COMPILED = "tests/unit/compute/"
+#: What runs a whole study, or takes a minute otherwise, the longest first: begun last, it would leave cores idle.
+LONG = (
+    "tests/workflow/test_run.py",
+    "tests/workflow/test_blinded.py",
+    COMPILED,
+    "tests/faults/",
+    "tests/workflow/",
+)
+
 # no timed asserts: a loaded machine is not a fault
 settings.register_profile("treset", deadline=None)
 settings.load_profile("treset")
@@ -24,11 +35,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what is marked slow unless it was asked for."""
+    """Skip what is marked slow unless it was asked for; begin with what takes longest."""
+    items.sort(key=lambda item: _turn(item.nodeid))
     if not config.getoption("--slow"):
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+
+
+def _turn(nodeid: str) -> int:
+    """Place in the order: of what is long its own, the rest after it."""
+    return next((turn for turn, name in enumerate(LONG) if nodeid.startswith(name)), len(LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keep the order of collection, where pytest-xdist would put files of many tests before long ones."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return COMPILED if file.startswith(COMPILED) else file
+
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -55,9 +56,19 @@ def _path(module: str) -> Path | None:
     return None
 
 
-def _for_types_only(node: ast.AST) -> bool:
-    """Whether this is ``if TYPE_CHECKING:``, whose imports never run."""
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+def _statements(block: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Every statement of a block at any depth, without ``if TYPE_CHECKING:``, whose imports never run.
+
+    Imports are statements, so that expressions, by far the most of a tree, need not be looked at.
+    """
+    for node in block:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        for name in ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(node, name, ()))
+        for inner in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            yield from _statements(inner.body)
 
 
 @cache
@@ -65,10 +76,7 @@ def _imports(module: str, path: Path) -> list[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found: list[str] = []
     tree = ast.parse(path.read_bytes(), filename=str(path))
-    unused = {inner for node in ast.walk(tree) if _for_types_only(node) for inner in ast.walk(node)}
-    for node in ast.walk(tree):
-        if node in unused:
-            continue
+    for node in _statements(tree.body):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

@@ -1,3 +1,4 @@
+import ast
 import subprocess
 import sys
 
@@ -46,3 +47,35 @@ def test_imports_for_type_checkers_only_do_not_count(package):
     assert after != before
     (package / "io" / "deep.py").write_text("x = 3\n")
     assert fingerprint.code_hash("treset.jobs.b") == after
+
+
+def test_an_import_counts_wherever_a_statement_may_stand():
+    text = """
+async def f():
+    async with a: import treset.a
+    try: import treset.b
+    except E: import treset.c
+    else: import treset.d
+    finally: import treset.e
+    for i in a:
+        while i: import treset.f
+        else: import treset.g
+    if a: pass
+    elif b: import treset.h
+    else: import treset.i
+    match a:
+        case 1: import treset.j
+class C:
+    with a: import treset.k
+try: pass
+except* E: import treset.l
+if TYPE_CHECKING: import treset.m
+"""
+    tree = ast.parse(text)
+    found = {node.names[0].name for node in fingerprint._statements(tree.body) if isinstance(node, ast.Import)}
+    assert found == {f"treset.{letter}" for letter in "abcdefghijkl"}
+    # every kind of block that Python has
+    blocks = {name for kind in vars(ast).values() if isinstance(kind, type) for name in getattr(kind, "_fields", ())}
+    assert {name for name in blocks if name.endswith(("body", "orelse", "handlers", "cases"))} == {
+        "body", "orelse", "finalbody", "handlers", "cases",
+    }  # fmt: skip

@@ -43,6 +43,8 @@ def test_samples_on_a_frozen_cohort_read_as_they_did_in_it(finished: Path, later
 
 
 def test_another_cofactor_is_refused_before_anything_is_copied(later: Path) -> None:
+    sheet = pd.read_csv(later / "samples.tsv", sep="\t", dtype=str, keep_default_na=False)
+    sheet[sheet["patient"] == "P02"].to_csv(later / "samples.tsv", sep="\t", index=False)
     panel = pd.read_csv(later / "panel.tsv", sep="\t", dtype=str, keep_default_na=False)
     panel.loc[panel["marker"] == "CD27", "cofactor"] = "7"
     panel.to_csv(later / "panel.tsv", sep="\t", index=False)

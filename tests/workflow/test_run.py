@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import time
 import zipfile
 from pathlib import Path
@@ -13,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workflow.conftest import REPOSITORY, planned, snakemake, summary, treset
+from tests.workflow.conftest import REPOSITORY, planned, summary, treset
 from treset.io.fcs import read_fcs
 from treset.io.fcs_write import write_fcs
 from treset.io.table import read_profiles
+from treset.study import read_study
 
 SAMPLES = {f"P{patient:02d}_{visit}" for patient in range(1, 7) for visit in ("D0", "D8")}
 
@@ -89,13 +91,26 @@ def test_nothing_is_left_to_do(finished: Path) -> None:
     assert planned(finished) == {}
 
 
-def test_the_same_seed_gives_the_same_bytes(copy: Path) -> None:
-    before = (results(copy) / "profiles.parquet").read_bytes()
-    report = (results(copy) / "report.html").read_bytes()
-    shutil.rmtree(results(copy))
-    snakemake(copy)
-    assert (results(copy) / "profiles.parquet").read_bytes() == before
-    assert (results(copy) / "report.html").read_bytes() == report
+@pytest.fixture(scope="module")
+def again(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The study run once more, from nothing but its raw files and what its provenance holds; the end of that run."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    provenance = str(results(finished) / "provenance")
+    done = treset("run", "--from", provenance, "--into", "again", "--cores", "2", cwd=folder)
+    return folder / "again", done
+
+
+def test_the_same_seed_gives_the_same_bytes(
+    finished: Path, again: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    folder, done = again
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = (read_study(one / "config.yaml") for one in (finished, folder))
+    # the same settings, though the files are named otherwise
+    for name in ("seed", "modality", "quality", "normalise", "cohort", "gates", "populations", "monitors"):
+        assert getattr(first, name) == getattr(second, name)
+    for name in ("profiles.parquet", "report.html"):
+        assert (results(folder) / name).read_bytes() == (results(finished) / name).read_bytes()
 
 
 def test_a_changed_file_reruns_its_sample_and_what_depends_on_it(copy: Path) -> None:
@@ -194,13 +209,14 @@ def test_the_provenance_records_what_a_rerun_needs_and_finds_what_changed(copy: 
     assert "P03_D8.fcs is not the file that was analysed (its SHA-256 differs)" in done.stderr
 
 
-def test_the_provenance_runs_again_to_the_byte(finished: Path, tmp_path: Path) -> None:
-    provenance = str(results(finished) / "provenance")
-    done = treset("run", "--from", provenance, "--into", "again", "--cores", "2", cwd=tmp_path)
+def test_the_provenance_runs_again_to_the_byte(
+    finished: Path, again: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    folder, done = again
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the same to the byte" in done.stdout
-    again = tmp_path / "again" / "results" / "small"
-    assert (again / "profiles.parquet").read_bytes() == (results(finished) / "profiles.parquet").read_bytes()
+    again_bytes = (results(folder) / "profiles.parquet").read_bytes()
+    assert again_bytes == (results(finished) / "profiles.parquet").read_bytes()
 
 
 def test_snakemakes_own_report_is_made_without_a_network(finished: Path) -> None:

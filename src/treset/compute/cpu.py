@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from treset.compute.cached import import_scanpy
 from treset.compute.fuzzy import fuzzy_graph
 from treset.compute.interface import Choice, PcaResult
 from treset.compute.layout import layout, placed
@@ -119,8 +120,8 @@ class CpuBackend:
     def scrublet(self, counts: sparse.csr_matrix, seed: int) -> tuple[np.ndarray, float | None]:
         """Scrublet (Wolock 2019, doi:10.1016/j.cels.2018.11.005) as in scanpy, with exact neighbours."""
         import anndata
-        import scanpy
 
+        scanpy = import_scanpy()
         cells = anndata.AnnData(counts.copy())
         with warnings.catch_warnings():
             # scanpy warns where no threshold is found; the caller is told by None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _METAL = (
     r"(?:Y|Zr|Nb|Mo|Ru|Rh|Pd|Ag|Cd|In|Sn|Sb|Te|I|Xe|Cs|Ba|La|Ce|Pr|Nd|Sm|Eu|Gd|Tb|Dy|Ho|Er|Tm|Yb|Lu|Hf|Ta|W|Re|Os|Ir|Pt|Au"
@@ -134,6 +135,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 
+@lru_cache(maxsize=10_000)
 def key(name: str) -> str:
     """Comparison key of a name: letters and digits only, lower case, Greek letters spelled a b g d."""
     latin = name.translate(str.maketrans("αβγδεκ", "abgdek"))

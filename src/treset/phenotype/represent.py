@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from treset.compute import Backend
+from treset.compute.cached import import_scanpy
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def variable_genes(x: sparse.csr_matrix, n_top: int) -> np.ndarray:
     if x.shape[1] <= n_top:
         return np.ones(x.shape[1], dtype=bool)
     import anndata
-    import scanpy
 
+    scanpy = import_scanpy()
     cells = anndata.AnnData(x)
     cells.uns["log1p"] = {"base": None}
     expressed = np.asarray((x > 0).sum(axis=0)).ravel() > 0

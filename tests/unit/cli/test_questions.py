@@ -39,7 +39,9 @@ def data(tmp_path: Path) -> Path:
 def typed(answers: str, *arguments: object) -> tuple[int, str]:
     """Run treset at a terminal and type; every answer waits for its question, as a person does."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "treset", *map(str, arguments)]
+    # the terminal becomes the command's own, or else Ctrl-C would be a character that interrupts nobody
+    own = "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, '-m', 'treset', *sys.argv[1:]])"
+    command = [sys.executable, "-c", own, *map(str, arguments)]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         said, waiting, end = "", answers.splitlines(keepends=True), time.monotonic() + 120
@@ -56,6 +58,7 @@ def typed(answers: str, *arguments: object) -> tuple[int, str]:
             if waiting and said.rstrip(" ").endswith("]:"):
                 os.write(ours, waiting.pop(0).encode())
         os.close(ours)
+        assert time.monotonic() < end, f"the command still waits after 120 s; it said {said!r}"
         return process.wait(timeout=20), said.replace("\r\n", "\n")
 
 

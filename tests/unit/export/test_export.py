@@ -32,25 +32,31 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_tables_hold_every_row_of_the_waist_once(results: Path, tmp_path: Path) -> None:
-    export_tables(results, tmp_path / "a")
+@pytest.fixture(scope="module")
+def exported(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tables are; only looked at."""
+    folder = tmp_path_factory.mktemp("exported")
+    export_tables(results, folder)
+    return folder
+
+
+def test_tables_hold_every_row_of_the_waist_once(results: Path, exported: Path) -> None:
     waist = pd.read_parquet(results / "profiles.parquet")
-    frequencies, medians = (pd.read_csv(tmp_path / "a" / f"{n}.tsv", sep="\t") for n in ("frequencies", "medians"))
+    frequencies, medians = (pd.read_csv(exported / f"{n}.tsv", sep="\t") for n in ("frequencies", "medians"))
     assert len(frequencies) + len(medians) == len(waist)
     assert set(frequencies["measure"]) & set(medians["measure"]) == set()
     assert np.isclose(
         frequencies["value"].sum(), waist.loc[waist["measure"].isin(frequencies["measure"]), "value"].sum()
     )
-    effects = pd.read_csv(tmp_path / "a" / "effects.tsv", sep="\t")
+    effects = pd.read_csv(exported / "effects.tsv", sep="\t")
     assert set(effects["monitor"]) == {"treg"} or "treg" in set(effects["monitor"])
 
 
-def test_excel_is_the_same_table_and_the_same_bytes(results: Path, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        export_tables(results, tmp_path / name)
-    assert (tmp_path / "a" / "tables.xlsx").read_bytes() == (tmp_path / "b" / "tables.xlsx").read_bytes()
-    sheet = pd.read_excel(tmp_path / "a" / "tables.xlsx", sheet_name="frequencies", engine="openpyxl")
-    table = pd.read_csv(tmp_path / "a" / "frequencies.tsv", sep="\t")
+def test_excel_is_the_same_table_and_the_same_bytes(results: Path, exported: Path, tmp_path: Path) -> None:
+    export_tables(results, tmp_path / "b")
+    assert (exported / "tables.xlsx").read_bytes() == (tmp_path / "b" / "tables.xlsx").read_bytes()
+    sheet = pd.read_excel(exported / "tables.xlsx", sheet_name="frequencies", engine="openpyxl")
+    table = pd.read_csv(exported / "frequencies.tsv", sep="\t")
     assert list(sheet.columns) == list(table.columns)
     # Excel's numbers have 15 to 16 digits; the TSV is exact
     np.testing.assert_allclose(sheet["value"], table["value"], rtol=1e-15)

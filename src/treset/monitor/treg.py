@@ -33,6 +33,8 @@ _PATIENT_COLUMNS = (
     "sample_baseline", "sample_visit", "baseline_value", "visit_value", "change", "scale", "fold", "call", "why",
     *responders.COLUMNS, *crosssection.COLUMNS,
 )  # fmt: skip
+#: How the readings are called in a sentence.
+_READ_BY = {"gate": "gate", "cluster": "cluster", "adjusted": "cluster (adjusted shares)", "external": "external"}
 
 
 def treg(profiles: pd.DataFrame, samples: pd.DataFrame, settings: TregMonitor, baseline: str) -> MonitorResult:
@@ -249,7 +251,7 @@ def _headline(row: dict, endpoint: Endpoint) -> tuple[str, str]:
 
 def _second_reading(row: dict, endpoint: Endpoint) -> str:
     if math.isnan(float(row["estimate"])):
-        return f"read by {row['origin']}: not evaluable, {row['note']}"
+        return f"read by {_READ_BY[row['origin']]}: not evaluable, {row['note']}"
     value = fx.say(float(row["estimate"]), endpoint)
     p = p_text(float(row["p_value"]))
-    return f"read by {row['origin']} instead: {value} ({fx.interval(row, endpoint)}), {p}, n = {row['n']}"
+    return f"read by {_READ_BY[row['origin']]} instead: {value} ({fx.interval(row, endpoint)}), {p}, n = {row['n']}"

@@ -78,8 +78,10 @@ class Histogram:
         return self.low + self.step * (at + np.clip(within, 0.0, 1.0))
 
     def quantile(self, share: float) -> float:
-        """Value below which a share of them lies."""
-        return float(self.ranked(share * self.size))
+        """Value below which a share of them lies, between two values as numpy has it."""
+        rank = share * (self.size - 1)
+        low, high = self.ranked(np.array([np.floor(rank), np.ceil(rank)]) + 0.5)
+        return float(low + (rank % 1.0) * (high - low))
 
     def above(self, floor: float) -> Histogram:
         """Give the values above ``floor``, which is an edge or rounded down to one."""

@@ -22,7 +22,7 @@ _RANKED, _WORTH = 2_000, 20_000
 def split(values: np.ndarray | Histogram) -> Cut | None:
     """Find where two normal components are equally likely.
 
-    Expectation maximisation from two groups of k-means, seeded; two components must beat one by the Bayesian
+    Expectation maximisation from the two groups of k-means; two components must beat one by the Bayesian
     information criterion and lie apart by Ashman's D >= 2.2 (Ashman 1994, doi:10.1086/117248).
 
     Parameters
@@ -37,18 +37,41 @@ def split(values: np.ndarray | Histogram) -> Cut | None:
     from sklearn.mixture import GaussianMixture
 
     column, n = _column(values)
-    one = GaussianMixture(1, random_state=0).fit(column)
-    two = GaussianMixture(2, random_state=0).fit(column)
+    two = GaussianMixture(2, **_start(column.ravel())).fit(column)
     low, high = np.argsort(two.means_.ravel())
     means, spread = two.means_.ravel(), np.sqrt(two.covariances_.ravel())
     separation = float(np.sqrt(2.0) * (means[high] - means[low]) / np.hypot(spread[low], spread[high]))
     # Schwarz 1978 (doi:10.1214/aos/1176344136): three parameters more
-    gain = 2.0 * n * (two.score(column) - one.score(column)) - 3.0 * np.log(n)
+    gain = 2.0 * n * (two.score(column) - _one(column)) - 3.0 * np.log(n)
     if gain <= 0 or separation < MIN_SEPARATION or two.weights_.min() < MIN_SHARE:
         return None
     grid = np.linspace(means[low], means[high], 513)
     at = int(np.argmax(two.predict_proba(grid.reshape(-1, 1))[:, high] >= 0.5))
     return Cut(float(grid[at]), "mixture", separation)
+
+
+def _start(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Where expectation maximisation starts: the two groups with the least squared deviation (k-means, exact).
+
+    Sorted values fall apart at one place, so all places are tried. scikit-learn's k-means finds the same, for fifty
+    times the time where its threads wait for each other.
+    """
+    values = np.sort(values)
+    n, at = len(values), np.arange(1, len(values))
+    total = np.cumsum(values - values.mean())[:-1]
+    # the groups' squared deviations are least where those between them are largest
+    cut = int(at[np.argmax(total**2 / (at * (n - at)))])
+    groups = values[:cut], values[cut:]
+    return {
+        "weights_init": np.array([len(group) / n for group in groups]),
+        "means_init": np.array([[group.mean()] for group in groups]),
+        "precisions_init": np.array([[[1.0 / max(group.var(), 1e-6)]] for group in groups]),
+    }
+
+
+def _one(column: np.ndarray) -> float:
+    """Mean log-likelihood under one normal."""
+    return float(-0.5 * (np.log(2.0 * np.pi * max(column.var(), 1e-6)) + 1.0))
 
 
 def _column(values: np.ndarray | Histogram) -> tuple[np.ndarray, int]:

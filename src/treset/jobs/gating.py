@@ -33,7 +33,7 @@ class GateCells:
     columns
         Marker -> (n,) float32 transformed values.
     batch, sample
-        (n,) labels.
+        (n,) labels, object arrays of text.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -68,7 +68,8 @@ def read_gate_cells(samples: Mapping[str, Path], markers: Sequence[str], budget:
         at += len(rows)
         labels.append((batch, sample))
     sizes = [shares[name] for name in samples]
-    batch, sample = (np.repeat(np.array(column, dtype=str), sizes) for column in zip(*labels, strict=True))
+    # a reference a cell, not a copy of its text
+    batch, sample = (np.repeat(np.array(column, dtype=object), sizes) for column in zip(*labels, strict=True))
     return GateCells(dict(zip(markers, values, strict=True)), batch, sample)
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from treset.phenotype import stain
 from treset.phenotype.gates import THRESHOLD_COLUMNS, Columns, apply_gates
-from treset.phenotype.tree import NOISE, ROOT, Node, rule_markers
+from treset.phenotype.labels import Labels
+from treset.phenotype.tree import NOISE, Node, rule_markers
 
 #: Gate, estimate the gain, move the thresholds, gate again: the anchors are gates themselves.
 _ROUNDS = 2
@@ -48,13 +49,14 @@ def add_spread(
     """
     markers = sorted(set(rule_markers(nodes)) & set(columns))
     names, cut = stain.leaves(nodes), stain.cut_markers(nodes)
-    masks = apply_gates(columns, batch, nodes, thresholds, sample)
+    where = Labels.of(batch, sample)
+    inside = _rows(apply_gates(columns, batch, nodes, thresholds, sample), names)
     gains: dict[str, list[stain.Gain]] = {marker: [] for marker in markers}
-    for one in np.unique(batch).tolist():
-        around = stain.locations(columns, _within(masks, batch == one), names, markers)
-        for who in np.unique(sample[batch == one]).tolist():
-            rows = np.flatnonzero((sample == who) & (batch == one))
-            own = stain.locations(_take(columns, rows), _take(masks, rows), names, markers)
+    for one in range(len(where.batches)):
+        of_batch = _among(inside, where.batch == one)
+        around = stain.located(columns, of_batch, markers)
+        for who in np.unique(where.sample[where.batch == one]).tolist():
+            own = stain.located(columns, _among(of_batch, where.sample == who), markers)
             for marker in markers:
                 found = stain.gain(own[marker], around[marker], marker, cut)
                 if found is not None:
@@ -88,13 +90,15 @@ def reference_table(
     :data:`LOCATION_COLUMNS`; no rows of a batch with fewer than 2,000 cells, which is compared with all batches.
     """
     names, markers = stain.leaves(nodes), sorted(_spread_of(thresholds, columns))
-    masks = apply_gates(columns, batch, nodes, thresholds, sample)
-    found, sizes = [("", masks)], dict(zip(*np.unique(batch, return_counts=True), strict=True))
-    found += [(str(b), _within(masks, batch == b)) for b, n in sizes.items() if str(b) and n >= _MIN_BATCH]
+    inside, where = _rows(apply_gates(columns, batch, nodes, thresholds, sample), names), Labels.of(batch, sample)
+    groups = [("", inside)]
+    for one, (name, n) in enumerate(zip(where.batches, np.bincount(where.batch).tolist(), strict=True)):
+        if name and n >= _MIN_BATCH:
+            groups.append((str(name), _among(inside, where.batch == one)))
     rows = [
         (one, marker, population, at.log_median, at.error, at.n)
-        for one, inside in found
-        for marker, populations in stain.locations(columns, inside, names, markers).items()
+        for one, group in groups
+        for marker, populations in stain.located(columns, group, markers).items()
         for population, at in populations.items()
     ]
     return pd.DataFrame(rows, columns=LOCATION_COLUMNS)
@@ -215,5 +219,9 @@ def _take(arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.nd
     return {name: values[rows] for name, values in arrays.items()}
 
 
-def _within(masks: Mapping[str, np.ndarray], inside: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: mask & inside for name, mask in masks.items() if name != ROOT}
+def _rows(masks: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    return {name: np.flatnonzero(masks[name]) for name in names}
+
+
+def _among(inside: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: rows[chosen[rows]] for name, rows in inside.items()}

@@ -16,7 +16,7 @@ import pandas as pd
 
 from treset.io.cells import kept_rows, read_values
 from treset.phenotype import gates, sketch
-from treset.phenotype.samples import add_spread, reference_table
+from treset.phenotype.samples import add_spread, placed, reference_table
 from treset.phenotype.tree import Node
 from treset.study.model import GateOverride
 
@@ -95,5 +95,6 @@ def find_thresholds(
     thresholds = gates.fit_thresholds(
         columns, batch, nodes, positivity=list(columns), sample=sample, overrides=overrides
     )
-    thresholds = add_spread(thresholds, columns, batch, sample, nodes)
-    return thresholds, reference_table(thresholds, columns, batch, sample, nodes)
+    known = placed(thresholds, columns, batch, sample, nodes)
+    thresholds = add_spread(thresholds, columns, batch, sample, nodes, known)
+    return thresholds, reference_table(thresholds, columns, batch, sample, nodes, known)

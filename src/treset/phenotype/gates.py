@@ -82,10 +82,11 @@ def fit_thresholds(
     positivity = list(dict.fromkeys([*positivity, *_parts_of_differences(nodes)]))
     manual, where = Manual(overrides, nodes, positivity), Labels.of(batch, sample)
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
+    read_again = {name for node in nodes if node.measurable for name in (node.parent, *node.without)}
     for node in nodes:
         if not node.measurable:
             continue
-        mask = masks[node.parent].copy()
+        mask = masks[node.parent]
         met = _without(mask.copy(), node, masks)
         inside = met.copy()
         for position, rule in enumerate(node.rules):
@@ -104,7 +105,8 @@ def fit_thresholds(
             met &= _beyond(values, where.limit({at: c.value for at, (c, _) in fitted[key].items()}), rule)
             belongs = {at: rule.limit(c.value, c.method) for at, (c, _) in fitted[key].items()}
             inside &= _beyond(values, where.limit(belongs), rule)
-        masks[node.name] = inside
+        if node.name in read_again:
+            masks[node.name] = inside
     for marker in positivity:
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")

@@ -7,7 +7,6 @@ in one go, and that of all cells is their sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +14,10 @@ import numpy as np
 
 #: From half of them to all of them span the values.
 _MOST_BINS = 16_384
+#: A narrower range of values is one value.
+_LEAST_RANGE = 1e-9
+#: Values counted at a time: it bounds the memory.
+_AT_A_TIME = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -93,30 +96,6 @@ class Histogram:
         return replace(self, counts=self.counts + other.counts)
 
 
-def binned(values: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], Histogram]]:
-    """Put values into fine bins.
-
-    Parameters
-    ----------
-    values
-        (n,) finite.
-
-    Returns
-    -------
-    (n,) uint16 bins, and what makes a histogram of counts of them.
-    """
-    least, most = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
-    step = 2.0 ** np.ceil(np.log2(max(most - least, 1e-9) / (_MOST_BINS - 2)))
-    low = np.floor(least / step) * step
-    # float64 in parts: near a large value float32 has no room for a fine bin
-    codes = np.empty(len(values), dtype=np.uint16)
-    for start in range(0, len(values), 1 << 17):
-        part = values[start : start + (1 << 17)].astype(np.float64)
-        codes[start : start + len(part)] = (part - low) * (1.0 / step)
-    bins = int(np.floor((most - low) / step)) + 1
-    return codes, lambda counts: Histogram(low, step, counts[:bins])
-
-
 def histograms(values: np.ndarray, group: np.ndarray, groups: int) -> list[Histogram]:
     """Count values by group.
 
@@ -133,9 +112,14 @@ def histograms(values: np.ndarray, group: np.ndarray, groups: int) -> list[Histo
     -------
     One histogram a group, all on the same bins.
     """
-    codes, make = binned(values)
-    where = codes.astype(np.intp)
-    if groups > 1:
-        where += group * _MOST_BINS
-    counts = np.bincount(where, minlength=groups * _MOST_BINS).reshape(groups, _MOST_BINS)
-    return [make(row) for row in counts]
+    least, most = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    step = 2.0 ** np.ceil(np.log2(max(most - least, _LEAST_RANGE) / (_MOST_BINS - 2)))
+    low = np.floor(least / step) * step
+    bins = int(np.floor((most - low) / step)) + 1
+    counts = np.zeros(groups * bins, dtype=np.int64)
+    for start in range(0, len(values), _AT_A_TIME):
+        part = slice(start, start + _AT_A_TIME)
+        # float64: far from zero float32 has no room for a fine bin
+        where = ((values[part].astype(np.float64) - low) * (1.0 / step)).astype(np.intp)
+        counts += np.bincount(where + bins * group[part] if groups > 1 else where, minlength=groups * bins)
+    return [Histogram(float(low), float(step), row) for row in counts.reshape(groups, bins)]

@@ -44,7 +44,7 @@ def coded(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     Quick where labels come in runs, sample after sample: only the first of each run is sorted.
     """
     if not len(labels):
-        return (), np.zeros(0, dtype=np.intp)
+        return (), np.zeros(0, dtype=np.int32)
     starts = np.flatnonzero(np.concatenate([[True], np.asarray(labels[1:] != labels[:-1], dtype=bool)]))
     names, codes = np.unique(labels[starts], return_inverse=True)
-    return tuple(names.tolist()), np.repeat(codes, np.diff(np.append(starts, len(labels))))
+    return tuple(names.tolist()), np.repeat(codes.astype(np.int32), np.diff(np.append(starts, len(labels))))

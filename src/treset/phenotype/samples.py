@@ -55,6 +55,7 @@ def placed(
     """Gate the cells and locate every population that has no children (parameters: see :func:`add_spread`)."""
     masks, where = apply_gates(columns, batch, nodes, thresholds, sample), Labels.of(batch, sample)
     inside = {name: np.flatnonzero(masks[name]) for name in stain.leaves(nodes)}
+    del masks  # a byte a cell and population
     groups = [_among(inside, where.batch == one) for one in range(len(where.batches))]
     markers = sorted(set(rule_markers(nodes)) & set(columns))
     return Placed(where, inside, [stain.located(columns, group, markers) for group in groups])

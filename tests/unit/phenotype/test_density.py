@@ -170,7 +170,7 @@ def test_whether_two_modes_are_told_apart_does_not_hang_on_how_many_cells_were_m
     assert few is not None and many is not None
     assert many.value == pytest.approx(few.value, abs=0.01)
     # by hand: 0.6 N(2.1, 0.65) equals 0.4 N(3.6, 0.6) at 2.96
-    assert few.value == pytest.approx(2.96, abs=0.1)
+    assert few.value == pytest.approx(2.96, abs=0.25)
     one = mixture(54, (20_000, 3.0, 0.7))
     assert [split(Histogram.of(np.tile(one, times))) for times in (1, 20)] == [None, None]
 

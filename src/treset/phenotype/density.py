@@ -20,8 +20,8 @@ _BED = 1.25
 _WEAK = 1.5
 #: Values outside the noise of zero that tell a bandwidth.
 _FEW = 20
-#: The top of a mode: where the density is at least this times its highest (half, as a peak's width is told).
-_TOP = 0.5
+#: The top of a mode: where the density is at least this times its highest.
+_TOP = 0.8
 #: In a shallower valley the two sides overlap, and its lowest point is the best cut.
 _DEEP = 5.0
 #: A bed with fewer cells than this share of the smaller side is empty.

@@ -1,6 +1,7 @@
 """What sketching costs: populations of sketch and map against clustering every cell.
 
-    python benchmarks/sketch_map.py [simulated] [himc] [large[=CELLS]] [million[=CELLS]]     (himc needs TRESET_DATA)
+    python benchmarks/sketch_map.py [simulated] [himc] [large[=CELLS]] [million[=CELLS]] [--gates]
+    (himc needs TRESET_DATA)
 
 ``himc`` is ``himc_plate3`` pooled (28 manual gates); ``simulated`` 100,000 events of ``treset simulate`` in which
 basophils are thinned to 0.05 %, ``large`` 300,000 of them, ``million`` 1,000,000. Each is clustered whole (the sketch
@@ -18,7 +19,8 @@ layout is left out. Labels are for scoring. Told are
 - ``gates``: shares by gate with thresholds found on fewer cells than there are (three draws each), against those with
   thresholds found on all; the same bar.
 
-Of each sketch two more draws are told in short (``more_draws``), but of ``large`` and ``million``.
+Of each sketch two more draws are told in short (``more_draws``), but of ``large`` and ``million``. With ``--gates``
+nothing is clustered and only ``gates`` is told anew; ``four_million`` is always run so.
 
 Prints tables and writes benchmarks/results/sketch_map.json.
 """
@@ -61,7 +63,7 @@ from treset.study.populations import packaged
 
 RESULT = Path(__file__).parent / "results" / "sketch_map.json"
 SHARE, RESOLUTION, VOTES = 0.2, 2.0, 5
-LARGE, MILLION = 300_000, 1_000_000
+SIZES = {"large": 300_000, "million": 1_000_000, "four_million": 4_000_000}
 
 
 class NoLayout(CpuBackend):
@@ -130,7 +132,7 @@ class Data:
 
 def load(name: str, folder: Path) -> Data:
     what, _, size = name.partition("=")
-    cells = {"large": int(size or LARGE), "million": int(size or MILLION)}.get(what, 100_000)
+    cells = int(size or SIZES.get(what, 100_000))
     whole, truth, populations, rare = himc() if what == "himc" else simulated(cells)
     write_h5ad(whole, folder / "pool.h5ad")
     return Data(what, whole, truth.astype(str), populations, rare, folder / "pool.h5ad")
@@ -254,7 +256,7 @@ def compared(found: dict[str, float], exact: dict[str, float], n: int) -> dict:
 def gates_by_cells(data: Data, exact: dict[str, float]) -> dict:
     """How far shares by gate lie from those by thresholds of all cells, by the cells on which they are found."""
     out, n = {}, data.whole.n_obs
-    for budget in sorted({50_000, min(n // 2, Cohort().gate_cells), 200_000, Cohort().gate_cells}):
+    for budget in sorted({50_000, 200_000, 500_000, Cohort().gate_cells, *([n // 2] if n < 200_000 else [])}):
         if budget >= n:
             continue
         found = [gated(data, budget, seed) for seed in range(3)]
@@ -304,7 +306,7 @@ def variants(data: Data) -> dict[str, tuple[Cohort, int]]:
     return out
 
 
-def measure(name: str) -> dict:
+def measure(name: str, only_gates: bool) -> dict:
     backend = NoLayout(open_backend("cpu").choice)
     with TemporaryDirectory() as folder:
         data = load(name, Path(folder))
@@ -313,6 +315,8 @@ def measure(name: str) -> dict:
         gates, spent = gated(data, n, 0)
         out["gates"] = {"all": {"cpu_s": round(spent, 1)}} | gates_by_cells(data, gates)
         print(name, json.dumps(out, indent=1), flush=True)
+        if only_gates:
+            return out
         exact: dict = {}
         for how, (options, seed) in variants(data).items():
             known = {"truth": truth} | ({"clusters": exact["named"]} if exact else {})
@@ -343,16 +347,21 @@ def measure(name: str) -> dict:
 
 def main() -> None:
     """Measure the data sets asked for, print and keep the figures."""
-    asked = sys.argv[1:] or ["simulated", *(["himc"] if "TRESET_DATA" in os.environ else [])]
+    only_gates = "--gates" in sys.argv
+    asked = [name for name in sys.argv[1:] if name != "--gates"]
+    asked = asked or ["simulated", *(["himc"] if "TRESET_DATA" in os.environ else [])]
     for name in asked:
         stamp = {
             "date": datetime.now(UTC).date().isoformat(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         }
-        row = measure(name) | stamp
+        what, short = name.partition("=")[0], only_gates or name.startswith("four_million")
+        row = measure(name, short) | stamp
         # read late: another data set may have been measured meanwhile
         figures = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-        figures[name.partition("=")[0]] = row
+        # what was clustered before keeps its own date
+        row = figures.get(what, row) | {"gates": row["gates"] | stamp} if short else row
+        figures[what] = row
         RESULT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         for how in [key for key, value in row.items() if isinstance(value, dict) and "rare_in_sketch" in value]:
             one = row[how]

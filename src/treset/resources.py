@@ -21,8 +21,8 @@ from treset.io import peek
 ENGINE_MB = 500
 #: Bytes of memory a value read takes while a sample is prepared and mapped (raw, transformed, technical, a copy).
 BYTES_PER_VALUE = 40
-#: Bytes of memory a value takes on which thresholds are found (itself, in ranked and gathered copies).
-BYTES_PER_GATE_VALUE = 16
+#: Bytes of memory a value takes on which thresholds are found (itself; populations, batch and sample of its cell).
+BYTES_PER_GATE_VALUE = 12
 #: Rows of the waist of one sample (populations and clusters times measures times markers), and bytes of one in memory.
 ROWS_PER_SAMPLE, BYTES_PER_ROW = 8_000, 60
 #: Cells above which a second thread repays itself, and the most threads asked for.

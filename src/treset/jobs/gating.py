@@ -16,7 +16,7 @@ import pandas as pd
 
 from treset.io.cells import kept_rows, read_values
 from treset.phenotype import gates, sketch
-from treset.phenotype.samples import add_spread, reference_table
+from treset.phenotype.samples import add_spread, placed, reference_table
 from treset.phenotype.tree import Node
 from treset.study.model import GateOverride
 
@@ -33,7 +33,7 @@ class GateCells:
     columns
         Marker -> (n,) float32 transformed values.
     batch, sample
-        (n,) labels.
+        (n,) labels, object arrays of text.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -68,7 +68,8 @@ def read_gate_cells(samples: Mapping[str, Path], markers: Sequence[str], budget:
         at += len(rows)
         labels.append((batch, sample))
     sizes = [shares[name] for name in samples]
-    batch, sample = (np.repeat(np.array(column, dtype=str), sizes) for column in zip(*labels, strict=True))
+    # a reference a cell, not a copy of its text
+    batch, sample = (np.repeat(np.array(column, dtype=object), sizes) for column in zip(*labels, strict=True))
     return GateCells(dict(zip(markers, values, strict=True)), batch, sample)
 
 
@@ -94,5 +95,6 @@ def find_thresholds(
     thresholds = gates.fit_thresholds(
         columns, batch, nodes, positivity=list(columns), sample=sample, overrides=overrides
     )
-    thresholds = add_spread(thresholds, columns, batch, sample, nodes)
-    return thresholds, reference_table(thresholds, columns, batch, sample, nodes)
+    known = placed(thresholds, columns, batch, sample, nodes)
+    thresholds = add_spread(thresholds, columns, batch, sample, nodes, known)
+    return thresholds, reference_table(thresholds, columns, batch, sample, nodes, known)

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from treset.phenotype.histogram import Histogram
+
 Method = Literal["valley", "tail", "mixture", "parent", "none", "manual"]
 
 _BINS = 512
@@ -18,6 +20,8 @@ _BED = 1.25
 _WEAK = 1.5
 #: Values outside the noise of zero that tell a bandwidth.
 _FEW = 20
+#: The top of a mode: where the density is at least this times its highest.
+_TOP = 0.8
 #: In a shallower valley the two sides overlap, and its lowest point is the best cut.
 _DEEP = 5.0
 #: A bed with fewer cells than this share of the smaller side is empty.
@@ -52,13 +56,13 @@ class _Density:
     smoothing: float  # standard deviation of the kernel, in bins
 
 
-def density(values: np.ndarray, widening: float = 1.0, floor: float = -np.inf) -> _Density:
+def density(values: np.ndarray | Histogram, widening: float = 1.0, floor: float = -np.inf) -> _Density:
     """Gaussian kernel estimate on 512 bins.
 
     Parameters
     ----------
     values
-        (n,) finite, with some spread.
+        (n,) finite, with some spread, or their histogram.
     widening
         Factor on the bandwidth, which is 0.6 of Silverman's (1986, eq. 3.31), as there may be several modes.
     floor
@@ -66,20 +70,26 @@ def density(values: np.ndarray, widening: float = 1.0, floor: float = -np.inf) -
     """
     from scipy.ndimage import gaussian_filter1d
 
-    low, high = np.quantile(values, [0.001, 0.999])
+    values = counted(values)
+    low, high = values.quantile(0.001), values.quantile(0.999)
     margin = max(0.05 * (high - low), 1e-6)
     edges = np.linspace(low - margin, high + margin, _BINS + 1)
-    counts = np.histogram(values, edges)[0].astype(float)
+    counts = np.diff(values.below(edges))
     # a spike of zeros has no width: the bandwidth is that of the values outside it
-    body = values[values > floor]
-    body = values if len(body) < _FEW else body
-    q1, q3 = np.quantile(body, [0.25, 0.75])
-    spread = min(x for x in (body.std(), (q3 - q1) / 1.349, np.inf) if x > 0)
-    spread = spread if np.isfinite(spread) else values.std()
-    bandwidth = widening * max(0.6 * 0.9 * spread * len(body) ** -0.2, 0.05 * values.std())
-    width = edges[1] - edges[0]
-    smoothing = bandwidth / width
+    body = values.above(floor)
+    body = values if body.size < _FEW else body
+    quartiles = body.quantile(0.75) - body.quantile(0.25)
+    # quartiles in one bin of the histogram are one value
+    spread = min(x for x in (body.std, quartiles / 1.349 if quartiles > values.step else 0.0, np.inf) if x > 0)
+    spread = spread if np.isfinite(spread) else values.std
+    bandwidth = widening * max(0.6 * 0.9 * spread * body.size**-0.2, 0.05 * values.std)
+    smoothing = bandwidth / (edges[1] - edges[0])
     return _Density((edges[:-1] + edges[1:]) / 2, gaussian_filter1d(counts, smoothing, mode="constant"), smoothing)
+
+
+def counted(values: np.ndarray | Histogram) -> Histogram:
+    """Give the histogram of values, where they are none yet."""
+    return values if isinstance(values, Histogram) else Histogram.of(values)
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ class Valley:
     right_mode: float
 
 
-def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.0) -> list[Valley]:
+def valleys(values: np.ndarray | Histogram, floor: float, min_distance: float, z: float = 3.0) -> list[Valley]:
     """Valleys that noise does not explain, from left to right.
 
     Sought with three bandwidths, the narrowest first: a spike of zeros makes the bandwidth too narrow for the broad
@@ -102,7 +112,7 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
     Parameters
     ----------
     values
-        (n,) transformed values.
+        (n,) transformed values, or their histogram.
     floor
         Valleys are sought above this: below it lies the noise of zero.
     min_distance
@@ -110,6 +120,7 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
     z
         Standard errors by which both modes must rise above the valley (Poisson counts within the kernel).
     """
+    values = counted(values)
     for widening in (1.0, 2.0, 4.0):
         found = _valleys(density(values, widening, floor), values, floor, min_distance, z)
         if found:
@@ -117,7 +128,7 @@ def valleys(values: np.ndarray, floor: float, min_distance: float, z: float = 3.
     return []
 
 
-def _valleys(estimate: _Density, values: np.ndarray, floor: float, min_distance: float, z: float) -> list[Valley]:
+def _valleys(estimate: _Density, values: Histogram, floor: float, min_distance: float, z: float) -> list[Valley]:
     from scipy.signal import find_peaks  # over a second to import, and jobs that only apply thresholds never need it
 
     counts = estimate.counts
@@ -155,7 +166,7 @@ def _valleys(estimate: _Density, values: np.ndarray, floor: float, min_distance:
         # shallow only where counting shows it: a few cells on the bed of a small population are no overlap
         shallow = bottom - np.sqrt(bottom + 1.0) > top / _DEEP
         at = float(estimate.grid[low if shallow else bed(a, b)])
-        share = float(np.mean(values > at))
+        share = 1.0 - float(values.below(at)) / values.size
         found.append(Valley(at, depth, min(share, 1 - share), float(estimate.grid[a]), float(estimate.grid[b])))
     return found
 
@@ -176,22 +187,39 @@ def _bed(counts: np.ndarray, window: float, a: int, low: int, b: int) -> int:
     return (left + right) // 2 if counts[left : right + 1].sum() < _EMPTY * sides else left
 
 
-def main_mode(values: np.ndarray) -> tuple[float, float, float]:
-    """The highest mode and the spread (as a standard deviation) of the cells on its left and on its right."""
+def main_mode(values: np.ndarray | Histogram) -> tuple[float, float, float]:
+    """The highest mode and the spread (as a standard deviation) of the cells on its left and on its right.
+
+    The mode is the middle of the top, weighted by how far the density rises above its rim: where a top is broad, its
+    highest point is a matter of chance.
+    """
+    values = counted(values)
     estimate = density(values)
-    mode = float(estimate.grid[int(np.argmax(estimate.counts))])
-    left, right = mode - values[values <= mode], values[values >= mode] - mode
+    mode = _top(estimate)
+    below, n = float(values.below(mode)), values.size
     # the 68 % point of a half-normal is its standard deviation, and a far minority does not move it much
-    scale = [float(np.quantile(side, 0.683)) if len(side) else 0.0 for side in (left, right)]
-    return mode, scale[0], scale[1]
+    left = mode - float(values.ranked(0.317 * below)) if below >= 1 else 0.0
+    right = float(values.ranked(below + 0.683 * (n - below))) - mode if n - below >= 1 else 0.0
+    return mode, max(left, 0.0), max(right, 0.0)
+
+
+def _top(estimate: _Density) -> float:
+    counts, grid = estimate.counts, estimate.grid
+    left = right = int(np.argmax(counts))
+    rim = _TOP * counts[left]
+    while left > 0 and counts[left - 1] >= rim:
+        left -= 1
+    while right < len(counts) - 1 and counts[right + 1] >= rim:
+        right += 1
+    return float(np.average(grid[left : right + 1], weights=counts[left : right + 1] - rim))
 
 
 def cut(
-    values: np.ndarray,
+    values: np.ndarray | Histogram,
     side: Literal["split", "hi", "lo"],
     *,
     fallback: float | None = None,
-    wider: np.ndarray | None = None,
+    wider: np.ndarray | Histogram | None = None,
     floor: float = 0.5,
     min_distance: float = 0.6,
     tail: float = 2.5,
@@ -202,7 +230,8 @@ def cut(
     Parameters
     ----------
     values
-        (n,) transformed values of the marker in the population.
+        (n,) transformed values of the marker in the population, or their histogram; those that are not finite are left
+        out.
     side
         ``split``: between negative and positive; ``hi``: above it lie the brightest; ``lo``: below it lie the dimmest.
     fallback
@@ -218,8 +247,9 @@ def cut(
     min_cells
         With fewer values the fallback is taken.
     """
-    values = values[np.isfinite(values)]
-    if wider is not None and len(wider) <= len(values):
+    values = counted(values)
+    wider = None if wider is None else counted(wider)
+    if wider is not None and wider.size <= values.size:
         wider = None
 
     def around() -> Cut:
@@ -228,7 +258,7 @@ def cut(
             wider, side, fallback=fallback, floor=floor, min_distance=min_distance, tail=tail, min_cells=min_cells
         )
 
-    if len(values) < min_cells or np.ptp(values) == 0:
+    if values.size < min_cells or values.flat:
         if wider is not None:
             return around()
         return Cut(np.nan if fallback is None else fallback, "none" if fallback is None else "parent", 1.0)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from treset.phenotype.density import Cut
+from treset.phenotype.histogram import Histogram, histograms
 from treset.phenotype.labels import Labels, Limits
 from treset.phenotype.mixture import cut_bright
 from treset.phenotype.overrides import Manual
@@ -21,6 +22,8 @@ THRESHOLD_COLUMNS = [
 
 #: Cells of a batch at which its own threshold and the pooled one weigh the same, for a valley of depth 2 or a tail.
 _SHRINK_CELLS = 1_000
+#: In place of a batch's code: all of them together.
+_ALL = -1
 
 Columns = Mapping[str, np.ndarray]
 
@@ -79,12 +82,11 @@ def fit_thresholds(
     positivity = list(dict.fromkeys([*positivity, *_parts_of_differences(nodes)]))
     manual, where = Manual(overrides, nodes, positivity), Labels.of(batch, sample)
     masks = {ROOT: np.ones(len(batch), dtype=bool)}
-    # once and not for every rule: labels are text, and slow to compare
-    batches = {name: batch == name for name in sorted(set(batch.tolist()))}
+    read_again = {name for node in nodes if node.measurable for name in (node.parent, *node.without)}
     for node in nodes:
         if not node.measurable:
             continue
-        mask = masks[node.parent].copy()
+        mask = masks[node.parent]
         met = _without(mask.copy(), node, masks)
         inside = met.copy()
         for position, rule in enumerate(node.rules):
@@ -96,18 +98,19 @@ def fit_thresholds(
                 # a difference has no noise of zero below which no valley is sought
                 lowest = -np.inf if rule.combine == "difference" else floor
                 found = _fit_one(
-                    values_of(columns, rule), scope, wider, batches, rule, fallback, lowest, min_distance, find
+                    values_of(columns, rule), scope, wider, where, rule, fallback, lowest, min_distance, find
                 )
                 fitted[key] = manual.put(key, found)
             values = values_of(columns, rule)
             met &= _beyond(values, where.limit({at: c.value for at, (c, _) in fitted[key].items()}), rule)
             belongs = {at: rule.limit(c.value, c.method) for at, (c, _) in fitted[key].items()}
             inside &= _beyond(values, where.limit(belongs), rule)
-        masks[node.name] = inside
+        if node.name in read_again:
+            masks[node.name] = inside
     for marker in positivity:
         if (ROOT, marker) not in fitted:
             rule = Rule((marker,), "+")
-            found = _fit_one(columns[marker], masks[ROOT], None, batches, rule, None, floor, min_distance, find)
+            found = _fit_one(columns[marker], masks[ROOT], None, where, rule, None, floor, min_distance, find)
             fitted[ROOT, marker] = manual.put((ROOT, marker), found)
     rows = [
         (scope, marker, b, c.value, c.method, c.separation, n, s)
@@ -209,25 +212,28 @@ def deepest(masks: Mapping[str, np.ndarray], nodes: Sequence[Node]) -> tuple[np.
 
 
 def _fit_one(
-    values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, batches: Mapping[str, np.ndarray], rule: Rule,
+    values: np.ndarray, scope: np.ndarray, wider: np.ndarray | None, where: Labels, rule: Rule,
     fallback: float | None, floor: float, min_distance: float, find_by: Callable[[Rule], Callable[..., Cut]] | None,
 ) -> dict[tuple[str, str], tuple[Cut, int]]:  # fmt: skip
     sides: dict[str, Literal["hi", "lo"]] = {"hi": "hi", "lo": "lo"}
     side = sides.get(rule.level, "split")
+    read = _by_batch if find_by is None else _values_by_batch
+    within, around = read(values, scope, where), None if wider is None else read(values, wider, where)
 
-    def find(inside: np.ndarray) -> Cut:
-        around = None if wider is None else values[wider & inside]
+    def find(one: int) -> Cut:
         return (find_by(rule) if find_by else cut_bright)(
-            values[scope & inside], side, fallback=fallback, wider=around, floor=floor, min_distance=min_distance
-        )
+            within(one), side, fallback=fallback, wider=None if around is None else around(one), floor=floor,
+            min_distance=min_distance,
+        )  # fmt: skip
 
-    pooled = find(np.ones(len(values), dtype=bool))
+    pooled = find(_ALL)
     cuts = {("", ""): (pooled, int(scope.sum()))}
-    if len(batches) < 2:
+    if len(where.batches) < 2:
         return cuts
-    for name, among in batches.items():
-        n = int((scope & among).sum())
-        own = find(among)
+    sizes = np.bincount(where.batch[scope], minlength=len(where.batches)).tolist()
+    for one, (name, n) in enumerate(zip(where.batches, sizes, strict=True)):
+        # a batch follows the pooled cells where they have no cut of their own
+        own = pooled if pooled.method in ("parent", "none") else find(one)
         if own.method != pooled.method or own.method in ("parent", "none") or not np.isfinite(own.value):
             cuts[name, ""] = (Cut(pooled.value, pooled.method, pooled.separation), n)
             continue
@@ -236,6 +242,18 @@ def _fit_one(
         weight = n * depth / (n * depth + _SHRINK_CELLS)
         cuts[name, ""] = (Cut(weight * own.value + (1 - weight) * pooled.value, own.method, own.separation), n)
     return cuts
+
+
+def _by_batch(values: np.ndarray, scope: np.ndarray, where: Labels) -> Callable[[int], Histogram]:
+    """Histograms of the cells in ``scope`` by batch, counted at once; of all together for ``_ALL``."""
+    rows = np.flatnonzero(scope & np.isfinite(values))
+    found = histograms(values[rows], where.batch[rows], len(where.batches))
+    pooled = sum(found[1:], start=found[0])
+    return lambda one: pooled if one == _ALL else found[one]
+
+
+def _values_by_batch(values: np.ndarray, scope: np.ndarray, where: Labels) -> Callable[[int], np.ndarray]:
+    return lambda one: values[scope if one == _ALL else scope & (where.batch == one)]
 
 
 def _fallback(fitted: dict, node: Node, nodes: Sequence[Node], rule: Rule) -> float | None:

@@ -23,7 +23,7 @@ class Labels:
     @classmethod
     def of(cls, batch: np.ndarray, sample: np.ndarray) -> Labels:
         """From the labels of each cell, (n,) each."""
-        batches, samples = _coded(batch), _coded(sample)
+        batches, samples = coded(batch), coded(sample)
         return cls(*batches, *samples)
 
     def limit(self, limits: Limits) -> np.ndarray | float:
@@ -38,8 +38,13 @@ class Labels:
         return np.where(has_own, by_sample, by_batch[self.batch])
 
 
-def _coded(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-    if len(labels) and (labels == labels[0]).all():  # a sample of its own, the usual case: no sorting of strings
-        return (str(labels[0]),), np.zeros(len(labels), dtype=np.intp)
-    names, codes = np.unique(labels, return_inverse=True)
-    return tuple(names.tolist()), codes
+def coded(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Sorted names, and the code of each of (n,) labels.
+
+    Quick where labels come in runs, sample after sample: only the first of each run is sorted.
+    """
+    if not len(labels):
+        return (), np.zeros(0, dtype=np.int32)
+    starts = np.flatnonzero(np.concatenate([[True], np.asarray(labels[1:] != labels[:-1], dtype=bool)]))
+    names, codes = np.unique(labels[starts], return_inverse=True)
+    return tuple(names.tolist()), np.repeat(codes.astype(np.int32), np.diff(np.append(starts, len(labels))))

@@ -6,27 +6,29 @@ from typing import Literal
 
 import numpy as np
 
-from treset.phenotype.density import Cut, cut, main_mode
+from treset.phenotype.density import Cut, counted, cut, main_mode
+from treset.phenotype.histogram import Histogram
 
 #: Ashman's D from which two components are taken for two kinds of cells. An exponential, a half-normal, a gamma or a
 #: lognormal split in two gives at most 2.0.
 MIN_SEPARATION = 2.2
 #: The smaller component holds at least this share.
 MIN_SHARE = 0.02
-#: About as many values tell a mixture.
-_MOST = 20_000
+#: Of a histogram, ranked values that stand for all, and values as which they count at most where one component is
+#: weighed against two: beyond, the verdict would hang on how many cells were measured.
+_RANKED, _WORTH = 2_000, 20_000
 
 
-def split(values: np.ndarray) -> Cut | None:
+def split(values: np.ndarray | Histogram) -> Cut | None:
     """Find where two normal components are equally likely.
 
-    Expectation maximisation from two groups of k-means, seeded; two components must beat one by the Bayesian
+    Expectation maximisation from the two groups of k-means; two components must beat one by the Bayesian
     information criterion and lie apart by Ashman's D >= 2.2 (Ashman 1994, doi:10.1086/117248).
 
     Parameters
     ----------
     values
-        (n,) finite.
+        (n,) finite; or their histogram, of which 2,000 evenly ranked values are read (all, where there are fewer).
 
     Returns
     -------
@@ -34,20 +36,53 @@ def split(values: np.ndarray) -> Cut | None:
     """
     from sklearn.mixture import GaussianMixture
 
-    column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
-    one = GaussianMixture(1, random_state=0).fit(column)
-    two = GaussianMixture(2, random_state=0).fit(column)
+    column, n = _column(values)
+    two = GaussianMixture(2, **_start(column.ravel())).fit(column)
     low, high = np.argsort(two.means_.ravel())
     means, spread = two.means_.ravel(), np.sqrt(two.covariances_.ravel())
     separation = float(np.sqrt(2.0) * (means[high] - means[low]) / np.hypot(spread[low], spread[high]))
-    if two.bic(column) >= one.bic(column) or separation < MIN_SEPARATION or two.weights_.min() < MIN_SHARE:
+    # Schwarz 1978 (doi:10.1214/aos/1176344136): three parameters more
+    gain = 2.0 * n * (two.score(column) - _one(column)) - 3.0 * np.log(n)
+    if gain <= 0 or separation < MIN_SEPARATION or two.weights_.min() < MIN_SHARE:
         return None
     grid = np.linspace(means[low], means[high], 513)
     at = int(np.argmax(two.predict_proba(grid.reshape(-1, 1))[:, high] >= 0.5))
     return Cut(float(grid[at]), "mixture", separation)
 
 
-def cut_bright(values: np.ndarray, side: Literal["split", "hi", "lo"], **options: object) -> Cut:
+def _start(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Where expectation maximisation starts: the two groups with the least squared deviation (k-means, exact).
+
+    Sorted values fall apart at one place, so all places are tried. scikit-learn's k-means finds the same, for fifty
+    times the time where its threads wait for each other.
+    """
+    values = np.sort(values)
+    n, at = len(values), np.arange(1, len(values))
+    total = np.cumsum(values - values.mean())[:-1]
+    # the groups' squared deviations are least where those between them are largest
+    cut = int(at[np.argmax(total**2 / (at * (n - at)))])
+    groups = values[:cut], values[cut:]
+    return {
+        "weights_init": np.array([len(group) / n for group in groups]),
+        "means_init": np.array([[group.mean()] for group in groups]),
+        "precisions_init": np.array([[[1.0 / max(group.var(), 1e-6)]] for group in groups]),
+    }
+
+
+def _one(column: np.ndarray) -> float:
+    """Mean log-likelihood under one normal."""
+    return float(-0.5 * (np.log(2.0 * np.pi * max(column.var(), 1e-6)) + 1.0))
+
+
+def _column(values: np.ndarray | Histogram) -> tuple[np.ndarray, int]:
+    """Give values to fit (k, 1), and as how many they count."""
+    if not isinstance(values, Histogram):
+        return np.asarray(values, dtype=np.float64).reshape(-1, 1), len(values)
+    k = min(values.size, _RANKED)
+    return values.ranked((np.arange(k) + 0.5) * (values.size / k)).reshape(-1, 1), min(values.size, _WORTH)
+
+
+def cut_bright(values: np.ndarray | Histogram, side: Literal["split", "hi", "lo"], **options: object) -> Cut:
     """As :func:`treset.phenotype.density.cut`, with a mixture before the tail of a mode that is bright.
 
     A tail takes the only mode for the negative cells. Where that mode lies clear of the noise of zero (CD45RA on T
@@ -58,15 +93,14 @@ def cut_bright(values: np.ndarray, side: Literal["split", "hi", "lo"], **options
     values, side, options
         As for :func:`treset.phenotype.density.cut`.
     """
+    values = counted(values)
     found = cut(values, side, **options)  # type: ignore[arg-type]
     noise = 2.0 * float(options.get("floor", 0.5))  # type: ignore[arg-type]
     if side != "split" or found.method != "tail" or not np.isfinite(noise):
         return found
-    finite = values[np.isfinite(values)]
-    if main_mode(finite)[0] < noise:
+    if main_mode(values)[0] < noise:
         return found
-    # every so many of the ranked values: as good for two normals, and the same for the same cells
-    between = split(np.sort(finite)[:: max(len(finite) // _MOST, 1)])
+    between = split(values)
     return found if between is None or between.value < noise else between
 
 

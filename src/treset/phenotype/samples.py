@@ -10,7 +10,8 @@ import pandas as pd
 
 from treset.phenotype import stain
 from treset.phenotype.gates import THRESHOLD_COLUMNS, Columns, apply_gates
-from treset.phenotype.tree import NOISE, ROOT, Node, rule_markers
+from treset.phenotype.labels import Labels
+from treset.phenotype.tree import NOISE, Node, rule_markers
 
 #: Gate, estimate the gain, move the thresholds, gate again: the anchors are gates themselves.
 _ROUNDS = 2
@@ -29,9 +30,41 @@ class Reference:
     spread: Mapping[str, float]
 
 
-def add_spread(
+@dataclass(frozen=True)
+class Placed:
+    """Where the cells of the thresholds lie: what the spread of the stains and the table of locations share.
+
+    Attributes
+    ----------
+    where
+        Batches and samples.
+    inside
+        Population -> rows of its cells.
+    batches
+        Where the markers lie in each batch of ``where``.
+    """
+
+    where: Labels
+    inside: Mapping[str, np.ndarray]
+    batches: Sequence[stain.Locations]
+
+
+def placed(
     thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node]
-) -> pd.DataFrame:
+) -> Placed:
+    """Gate the cells and locate every population that has no children (parameters: see :func:`add_spread`)."""
+    masks, where = apply_gates(columns, batch, nodes, thresholds, sample), Labels.of(batch, sample)
+    inside = {name: np.flatnonzero(masks[name]) for name in stain.leaves(nodes)}
+    del masks  # a byte a cell and population
+    groups = [_among(inside, where.batch == one) for one in range(len(where.batches))]
+    markers = sorted(set(rule_markers(nodes)) & set(columns))
+    return Placed(where, inside, [stain.located(columns, group, markers) for group in groups])
+
+
+def add_spread(
+    thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node],
+    known: Placed | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Fill ``spread``: between-sample standard deviation of the log gain of the marker's stain.
 
     Parameters
@@ -40,25 +73,25 @@ def add_spread(
         Of :func:`treset.phenotype.gates.fit_thresholds`.
     columns, batch, sample, nodes
         The cells on which the thresholds were found, and the resolved tree.
+    known
+        Of :func:`placed` with the same arguments, where it was asked already.
 
     Returns
     -------
     The thresholds; ``spread`` is 0 where no more than counting error is seen, NaN where no population is bright in the
     marker. That of a difference is of both its markers together.
     """
-    markers = sorted(set(rule_markers(nodes)) & set(columns))
-    names, cut = stain.leaves(nodes), stain.cut_markers(nodes)
-    masks = apply_gates(columns, batch, nodes, thresholds, sample)
-    gains: dict[str, list[stain.Gain]] = {marker: [] for marker in markers}
-    for one in np.unique(batch).tolist():
-        around = stain.locations(columns, _within(masks, batch == one), names, markers)
-        for who in np.unique(sample[batch == one]).tolist():
-            rows = np.flatnonzero((sample == who) & (batch == one))
-            own = stain.locations(_take(columns, rows), _take(masks, rows), names, markers)
-            for marker in markers:
+    known = known or placed(thresholds, columns, batch, sample, nodes)
+    where, cut = known.where, stain.cut_markers(nodes)
+    gains: dict[str, list[stain.Gain]] = {m: [] for m in sorted(set(rule_markers(nodes)) & set(columns))}
+    for one, around in enumerate(known.batches):
+        for who in np.unique(where.sample[where.batch == one]).tolist():
+            mine = _among(known.inside, (where.batch == one) & (where.sample == who))
+            own = stain.located(columns, mine, list(gains))
+            for marker, of_marker in gains.items():
                 found = stain.gain(own[marker], around[marker], marker, cut)
                 if found is not None:
-                    gains[marker].append(found)
+                    of_marker.append(found)
     spread = {marker: stain.spread(found) if found else np.nan for marker, found in gains.items()}
     return thresholds.assign(spread=[_joint(spread, marker) for marker in thresholds["marker"]])
 
@@ -77,8 +110,9 @@ def reference(
 
 
 def reference_table(
-    thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node]
-) -> pd.DataFrame:
+    thresholds: pd.DataFrame, columns: Columns, batch: np.ndarray, sample: np.ndarray, nodes: Sequence[Node],
+    known: Placed | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Tell where each population lies on each marker, by batch and in all (parameters: see :func:`add_spread`).
 
     So that a sample is compared with all the cells on which the thresholds were found, and not with the sketch's.
@@ -87,15 +121,21 @@ def reference_table(
     -------
     :data:`LOCATION_COLUMNS`; no rows of a batch with fewer than 2,000 cells, which is compared with all batches.
     """
-    names, markers = stain.leaves(nodes), sorted(_spread_of(thresholds, columns))
-    masks = apply_gates(columns, batch, nodes, thresholds, sample)
-    found, sizes = [("", masks)], dict(zip(*np.unique(batch, return_counts=True), strict=True))
-    found += [(str(b), _within(masks, batch == b)) for b, n in sizes.items() if str(b) and n >= _MIN_BATCH]
+    known = known or placed(thresholds, columns, batch, sample, nodes)
+    markers, where = sorted(_spread_of(thresholds, columns)), known.where
+    only = len(where.batches) == 1
+    groups = [("", known.batches[0] if only else stain.located(columns, known.inside, markers))]
+    sizes = np.bincount(where.batch).tolist()
+    groups += [
+        (str(name), found)
+        for name, n, found in zip(where.batches, sizes, known.batches, strict=True)
+        if name and n >= _MIN_BATCH
+    ]
     rows = [
         (one, marker, population, at.log_median, at.error, at.n)
-        for one, inside in found
-        for marker, populations in stain.locations(columns, inside, names, markers).items()
-        for population, at in populations.items()
+        for one, found in groups
+        for marker in markers
+        for population, at in found[marker].items()
     ]
     return pd.DataFrame(rows, columns=LOCATION_COLUMNS)
 
@@ -215,5 +255,5 @@ def _take(arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.nd
     return {name: values[rows] for name, values in arrays.items()}
 
 
-def _within(masks: Mapping[str, np.ndarray], inside: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: mask & inside for name, mask in masks.items() if name != ROOT}
+def _among(inside: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: rows[chosen[rows]] for name, rows in inside.items()}

@@ -42,6 +42,9 @@ class Gain:
 
 Locations = Mapping[str, Mapping[str, Location]]
 
+#: Values of one population that are ranked at a time: it bounds the memory.
+_AT_A_TIME = 4_000_000
+
 
 def leaves(nodes: Sequence[Node]) -> list[str]:
     """Measurable populations without measurable children: they overlap least."""
@@ -78,20 +81,34 @@ def locations(
     -------
     Marker -> population -> its location.
     """
-    inside = {name: np.flatnonzero(masks[name]) for name in names if masks[name].sum() >= min_cells}
+    return located(columns, {name: np.flatnonzero(masks[name]) for name in names}, markers, min_cells)
+
+
+def located(
+    columns: Mapping[str, np.ndarray], inside: Mapping[str, np.ndarray], markers: Sequence[str],
+    min_cells: int = _MIN_SAMPLE,
+) -> dict[str, dict[str, Location]]:  # fmt: skip
+    """As :func:`locations`, of populations given by their cells' rows, (k,) each."""
     found: dict[str, dict[str, Location]] = {marker: {} for marker in markers}
-    if not markers:
-        return found
-    values = np.column_stack([columns[marker] for marker in markers])
     for name, rows in inside.items():
-        quartiles = np.quantile(values[rows], [0.25, 0.5, 0.75], axis=0).T
-        for marker, (low, middle, high) in zip(markers, quartiles.tolist(), strict=True):
+        if not markers or len(rows) < min_cells:
+            continue
+        for marker, (low, middle, high) in zip(markers, _quartiles(columns, rows, markers), strict=True):
             if middle <= 0.1:
                 continue
             # the log of the intensity in units of the cofactor: a gain is a shift of it at every brightness
             spread = (np.log(np.sinh(high)) - np.log(np.sinh(max(low, 0.1)))) / 1.349
             error = 1.2533 * spread / np.sqrt(len(rows))  # of a median, large samples
             found[marker][name] = Location(float(np.log(np.sinh(middle))), float(error), len(rows))
+    return found
+
+
+def _quartiles(columns: Mapping[str, np.ndarray], rows: np.ndarray, markers: Sequence[str]) -> list[list[float]]:
+    """Lower quartile, median and upper quartile of each marker in some cells."""
+    together, found = max(_AT_A_TIME // len(rows), 1), []
+    for start in range(0, len(markers), together):
+        values = np.stack([columns[marker][rows] for marker in markers[start : start + together]])
+        found += np.quantile(values, [0.25, 0.5, 0.75], axis=1, overwrite_input=True).T.tolist()
     return found
 
 

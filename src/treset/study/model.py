@@ -134,7 +134,7 @@ class Cohort:
     sketch_cells: int = 50_000
     #: Cytometry: cells on which the gates' thresholds are found, the same number of every sample (all cells where there
     #: are no more). 4 bytes a cell and marker of memory; the default takes seconds. RNA is gated on the sketch.
-    gate_cells: int = 500_000
+    gate_cells: int = 2_000_000
     #: ``density``: half of each sample's share is drawn from sparse regions, so that populations of 0.05 % are kept
     #: (cytometry only); ``stratified``: all of it whatever the density; ``auto``: ``density`` for cytometry.
     sketch: Literal["auto", "stratified", "density"] = "auto"

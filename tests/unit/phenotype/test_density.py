@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from treset.phenotype.density import cut, main_mode, valleys
-from treset.phenotype.mixture import cut_bright
+from treset.phenotype.density import cut, density, main_mode, valleys
+from treset.phenotype.histogram import Histogram
+from treset.phenotype.mixture import _start, cut_bright, split
 
 
 def mixture(seed, *parts):
@@ -143,3 +144,43 @@ def test_a_mode_beside_the_parents_cut_is_no_population_of_positive_cells():
     # where nearly all are beyond it, the conditions before left the positive cells alone
     clear = mixture(40, (3000, outer + 2.5, 1.0))
     assert (clear > cut(clear, "split", wider=np.concatenate([parent, clear])).value).mean() > 0.9
+
+
+def test_a_broad_modes_place_stands_stiller_than_its_highest_point():
+    """The highest point of a broad top is a matter of chance; the tail of a mode moves 3.5 times as far."""
+    found, highest = [], []
+    for seed in range(40):
+        values = mixture(100 + seed, (2000, 3.0, 0.7))
+        estimate = density(values)
+        highest.append(estimate.grid[int(np.argmax(estimate.counts))])
+        found.append(main_mode(values)[0])
+    assert np.mean(found) == pytest.approx(3.0, abs=0.03)
+    assert np.std(found) < 0.6 * np.std(highest)
+
+
+@pytest.mark.parametrize("side", ["split", "hi", "lo"])
+def test_a_histogram_is_cut_as_its_values(side):
+    values = mixture(51, (40_000, 0.8, 0.3), (20_000, 3.0, 0.5), (2_000, 5.5, 0.3))
+    assert cut_bright(Histogram.of(values), side) == cut_bright(values, side)
+
+
+def test_whether_two_modes_are_told_apart_does_not_hang_on_how_many_cells_were_measured():
+    values = mixture(52, (12_000, 2.1, 0.65), (8_000, 3.6, 0.6))
+    few, many = (split(Histogram.of(np.tile(values, times))) for times in (1, 20))
+    assert few is not None and many is not None
+    assert many.value == pytest.approx(few.value, abs=0.01)
+    # by hand: 0.6 N(2.1, 0.65) equals 0.4 N(3.6, 0.6) at 2.96
+    assert few.value == pytest.approx(2.96, abs=0.25)
+    one = mixture(54, (20_000, 3.0, 0.7))
+    assert [split(Histogram.of(np.tile(one, times))) for times in (1, 20)] == [None, None]
+
+
+def test_the_start_of_the_mixture_is_the_best_cut_in_two():
+    """By trying them all: the two groups with the least squared deviation."""
+    values = mixture(53, (60, 1.0, 0.5), (25, 3.0, 0.7))
+    ranked = np.sort(values)
+    loss = [ranked[:k].var() * k + ranked[k:].var() * (len(ranked) - k) for k in range(1, len(ranked))]
+    best = int(np.argmin(loss)) + 1
+    found = _start(values)
+    assert found["weights_init"] == pytest.approx([best / 85, 1 - best / 85])
+    assert found["means_init"].ravel() == pytest.approx([ranked[:best].mean(), ranked[best:].mean()])

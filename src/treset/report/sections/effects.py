@@ -41,7 +41,8 @@ def effects_table(
     for row in effects.to_dict("records"):
         scale = str(row["scale"])
         failed = str(row["converged"]).lower() in ("false", "0", "0.0") and not text.missing(row["estimate"])
-        origin = f"{row['role']}, {row['origin']}".strip(", ")
+        reading = "cluster, adjusted" if row["origin"] == "adjusted" else row["origin"]
+        origin = f"{row['role']}, {reading}".strip(", ")
         rows.append(
             [
                 Cell(str(row["endpoint"]), style="head", under=origin),

@@ -143,7 +143,7 @@ def test_the_map_job_sends_the_sketch_once_for_all_parts_of_a_sample(
     seen = watch(fake_gpu)
     profile = tmp_path / "profile.parquet"
     map_sample(samples["s2"], on_cpu[0], replace(MAP, backend="gpu"), tmp_path / "cells.h5ad", profile)
-    # the coordinates of the sketch and of the sample's cells; of each cell five neighbours that vote, and perhaps itself
+    # the coordinates of the sketch and of the sample's cells; of each cell six neighbours, itself among them
     sent, taken = 4 * 3 * (600 + 500), 12 * 500 * 6
     assert seen == {"knn": [5, sent, taken, sent, taken]}
     assert profile.read_bytes() == (on_cpu[0] / "profile.parquet").read_bytes()

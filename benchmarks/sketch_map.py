@@ -50,7 +50,7 @@ from treset.compute.cpu import CpuBackend
 from treset.io.h5ad import write_h5ad
 from treset.jobs.cohort import CohortSettings, draw_sketch, embed, phenotype
 from treset.jobs.gating import find_thresholds, read_gate_cells
-from treset.phenotype.adjusted import adjusted, confusion
+from treset.phenotype.adjusted import adjusted, confusion, sizes
 from treset.phenotype.gates import apply_gates
 from treset.phenotype.map import majority, others, place
 from treset.phenotype.tree import Node, resolve, spelling
@@ -171,9 +171,8 @@ def reading(data: Data, options: Cohort, seed: int, backend: Backend, known: dic
 
 def freed(named: np.ndarray, vote: dict) -> dict[str, float]:
     """Shares as the map job adjusts them."""
-    populations = list(vote["population"])
-    votes = np.array([(named == name).sum() for name in populations], dtype=float)
-    return dict(zip(populations, adjusted(votes, vote["table"]).tolist(), strict=True))
+    found = sizes(dict(zip(*np.unique(named, return_counts=True), strict=True)), vote)
+    return {name: size / len(named) for name, size in found.items()}
 
 
 def carried(label: np.ndarray, rows: np.ndarray, near: np.ndarray, weight: np.ndarray | None):

@@ -20,15 +20,16 @@ from treset.io.table import write_tsv
 from treset.jobs.again import on_backend
 from treset.jobs.tree import study_nodes
 from treset.phenotype import gates, isotypes, samples, signatures
-from treset.phenotype.adjusted import adjusted
+from treset.phenotype.adjusted import sizes
 from treset.phenotype.batch import follow
 from treset.phenotype.map import Placement, joined, place
 from treset.phenotype.measures import (
     ROW_COLUMNS,
+    Group,
     Values,
     cluster_groups,
     gate_groups,
-    population_groups,
+    resized,
     sample_rows,
 )
 from treset.phenotype.represent import Representation
@@ -131,11 +132,12 @@ def _map(
         gated, values = _read(inside, thresholds, settings)
     masks = gates.apply_gates(gated, batch, nodes, thresholds, np.full(n_kept, sample))
     population, reason = gates.deepest(masks, nodes)
+    by_cluster = cluster_groups(cluster, names, nodes)
     table = pd.concat(
         [
             sample_rows(sample, "gate", gate_groups(masks, nodes), values, n_kept),
-            sample_rows(sample, "cluster", cluster_groups(cluster, names, nodes), values, n_kept),
-            _adjusted_rows(sample, cluster, names, nodes, sketch, settings),
+            sample_rows(sample, "cluster", by_cluster, values, n_kept),
+            _adjusted_rows(sample, cluster, names, by_cluster, nodes, sketch, settings),
         ],
         ignore_index=True,
     )
@@ -174,18 +176,17 @@ def _map(
 
 
 def _adjusted_rows(
-    sample: str, cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Node], sketch: AnnData, settings: MapSettings
-) -> pd.DataFrame:
+    sample: str, cluster: np.ndarray, names: pd.DataFrame, by_cluster: Sequence[Group], nodes: Sequence[Node],
+    sketch: AnnData, settings: MapSettings,
+) -> pd.DataFrame:  # fmt: skip
     """Sizes of the named populations by cluster, freed of what the vote gets wrong."""
     known = sketch.uns.get("vote")
     if known is None or int(known["neighbors"]) != settings.map_neighbors:
         print(f"{sample}: no adjusted shares, as the sketch does not tell how {settings.map_neighbors} neighbours vote")
         return pd.DataFrame(columns=ROW_COLUMNS)
-    populations = [str(name) for name in known["population"]]
-    called = pd.Series(cluster).value_counts().groupby(names.set_index("cluster")["population"].to_dict()).sum()
-    votes = called.reindex(populations, fill_value=0).to_numpy(dtype=np.float64)
-    sizes = dict(zip(populations, votes.sum() * adjusted(votes, known["table"]), strict=True))
-    groups = population_groups(cluster, names, nodes, sizes)
+    called = names.set_index("cluster")["population"].to_dict()
+    votes = pd.Series(cluster).value_counts().groupby(called).sum().to_dict()
+    groups = resized(by_cluster, nodes, sizes(votes, known))
     return sample_rows(sample, "adjusted", groups, Values({}, {}, {}), len(cluster))
 
 

@@ -12,7 +12,7 @@ from treset.monitor.common import NOT_EVALUABLE, Cohort, effect, join, suggest
 from treset.monitor.modelled import modelled, needs_groups
 from treset.monitor.values import TRANSFORMED, Changes, Measure, changes, read
 from treset.monitor.visits import when
-from treset.profile import reading
+from treset.profile import reading, unsupervised
 from treset.study.model import Endpoint, TregMonitor
 
 #: Shown with every trial where they were measured, never tested: population, measure, marker.
@@ -28,8 +28,6 @@ DESCRIPTIVE = (
 )
 #: Shown always, since interleukin-2 moves them; where they were not measured the row says so.
 ALWAYS = (("NK CD56bright", "percent_of_parent", ""), ("Eosinophils", "percent_of_total", ""))
-#: The reading that stands beside the one that decides; the first that the profiles hold.
-_OTHER = {"gate": ("adjusted", "cluster"), "cluster": ("gate",), "adjusted": ("gate",)}
 
 
 @dataclass(frozen=True)
@@ -180,11 +178,16 @@ class Trial:
                 for pair in self._pairs()
                 if pair != judged
             ]
-        others = dict.fromkeys(reading(name, endpoint.measure) for name in _OTHER.get(origin, ()))
-        if other := next((name for name in others if not self.cohort.rows(name).empty), next(reversed(others), "")):
+        if other := self._other(endpoint.measure):
             again = self.changes(endpoint, other)
             rows.append(self.main(endpoint, again, role="supporting", origin=other))
         return [rows[0], *(undecided(row) for row in rows[1:])]
+
+    def _other(self, measure: str) -> str:
+        """The reading that stands beside the one that decides, or ""."""
+        if self.settings.origin == "gate":
+            return reading(unsupervised(self.cohort.profiles), measure)
+        return "gate" if self.settings.origin in ("cluster", "adjusted") else ""
 
     def _pairs(self) -> list[tuple[str, str]]:
         if self.reference is not None:

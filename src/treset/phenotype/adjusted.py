@@ -9,6 +9,9 @@ doi:10.1111/j.1540-5907.2009.00428.x).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 #: Steps of the expectation maximisation, and the largest change of a share at which it ends.
@@ -60,3 +63,18 @@ def adjusted(votes: np.ndarray, table: np.ndarray) -> np.ndarray:
         if np.abs(share - before).max() < _ENOUGH:
             break
     return share
+
+
+def sizes(votes: Mapping[str, float], vote: Mapping[str, Any]) -> dict[str, float]:
+    """Cells of each population, :func:`adjusted`: as many in all as were voted on.
+
+    Parameters
+    ----------
+    votes
+        Population -> cells by the map's vote; those without any may be absent.
+    vote
+        ``uns["vote"]`` of the sketch: ``population`` names the rows and columns of ``table``.
+    """
+    names = [str(name) for name in vote["population"]]
+    counts = np.array([votes.get(name, 0.0) for name in names], dtype=np.float64)
+    return dict(zip(names, counts.sum() * adjusted(counts, vote["table"]), strict=True))

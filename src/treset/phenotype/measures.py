@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -81,33 +81,34 @@ def cluster_groups(cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Nod
     nodes
         The resolved tree; a named population holds its own clusters and those of its descendants.
     """
-    groups = population_groups(cluster, names, nodes)
+    called = names["population"].to_numpy(dtype=str)
+    groups = []
+    for node in nodes:
+        if node.measurable:
+            mine = names["cluster"][np.isin(called, sorted(_descendants(nodes, node.name)))]
+            groups.append(Group(node.name, node.parent, np.isin(cluster, list(mine))))
     for name, population in zip(names["cluster"], names["population"], strict=True):
         groups.append(Group(name, population, cluster == name))
     return groups
 
 
-def population_groups(
-    cluster: np.ndarray, names: pd.DataFrame, nodes: Sequence[Node], sizes: Mapping[str, float] | None = None
-) -> list[Group]:
-    """The named populations alone.
+def resized(groups: Sequence[Group], nodes: Sequence[Node], sizes: Mapping[str, float]) -> list[Group]:
+    """The named populations of :func:`cluster_groups`, with other sizes.
 
     Parameters
     ----------
-    cluster, names, nodes
-        As of :func:`cluster_groups`.
+    groups
+        Of :func:`cluster_groups`; the clusters among them are left out.
+    nodes
+        The resolved tree.
     sizes
-        Cells that the clusters of a name are taken to have, descendants apart. Default: those that they have.
+        Cells that the clusters of a name are taken to have, descendants apart.
     """
-    called = names["population"].to_numpy(dtype=str)
-    groups = []
-    for node in nodes:
-        if node.measurable:
-            below = sorted(_descendants(nodes, node.name))
-            mine = names["cluster"][np.isin(called, below)]
-            size = None if sizes is None else sum(sizes.get(name, 0.0) for name in below)
-            groups.append(Group(node.name, node.parent, np.isin(cluster, list(mine)), size))
-    return groups
+    found = []
+    for group in groups[: sum(node.measurable for node in nodes)]:
+        below = sorted(_descendants(nodes, group.name))
+        found.append(replace(group, size=sum(sizes.get(name, 0.0) for name in below)))
+    return found
 
 
 def sample_rows(sample: str, origin: str, groups: Sequence[Group], values: Values, n_cells: int) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from treset.profile import reading
+from treset.profile import reading, unsupervised
 from treset.report import text
 from treset.report.read import Results
 from treset.study.model import Study
@@ -42,7 +42,7 @@ class Context:
     @cached_property
     def unsupervised(self) -> str:
         """The origin of the reading by clusters: freed of what the vote gets wrong, where the profiles hold that."""
-        return "adjusted" if (self.profiles["origin"] == "adjusted").any() else "cluster"
+        return unsupervised(self.profiles)
 
     def ancestors(self, population: str) -> list[str]:
         """Give the populations that hold this one, nearest first; the root ``cells`` is last."""

@@ -7,7 +7,7 @@ from treset.phenotype.measures import (
     Values,
     cluster_groups,
     gate_groups,
-    population_groups,
+    resized,
     sample_rows,
 )
 from treset.phenotype.tree import resolve
@@ -73,7 +73,7 @@ def test_estimated_sizes_move_shares_and_ratios_and_leave_medians():
     names = pd.DataFrame({"cluster": ["C01", "C02", "C03"], "population": ["Tconv", "Treg", "unassigned"]})
     cluster = np.array(["C01", "C01", "C02", "C01", "C03", "C03", "", "C03"], dtype=object)
     sizes = {"Tconv": 2.5, "Treg": 1.5, "unassigned": 3.0}
-    table = rows(population_groups(cluster, names, NODES, sizes), "adjusted")
+    table = rows(resized(cluster_groups(cluster, names, NODES), NODES, sizes), "adjusted")
     assert table.loc[("CD4 T", "count", ""), ["value", "n_cells"]].tolist() == [4, 4]
     assert table.loc[("Treg", "percent_of_parent", ""), ["value", "n_cells"]].tolist() == [37.5, 4]
     assert table.loc[("Treg", "percent_of_total", ""), ["value", "n_cells"]].tolist() == [18.75, 8]
